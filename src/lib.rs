@@ -1,0 +1,26 @@
+//! The core of warpdrive: takes a checked request, decides hardware or software, and brings back the outcome.
+//!
+//! ```text
+//! C caller ─► provider/ | zlib-shim/ | cli/     checked pointers, borrowed buffers
+//!               └► request/                     what is asked; invalid asks stop here
+//!                    └► route                   hardware or software: a pure, table-tested decision
+//!                         ├► engine::software   the functions the front door brought along ───────────┐
+//!                         └► engine::hardware ─► descriptor::encode ─► queue (slot, lend buffers)      │
+//!                                                  └► uacce-sys: ring write, barrier, doorbell        │
+//!                              Outcome ◄─ descriptor::decode ◄─ queue (slot freed) ◄─ completion      │
+//! C caller ◄─ status, lengths, bytes ◄─ health and stats note it ◄────────────────────────────────────┘
+//! ```
+//!
+//! The core knows neither OpenSSL nor zlib: software work arrives from the front doors as functions. Front doors use
+//! [`rsa_private`], [`deflate`], [`inflate`], [`preview`] and [`note_software`]; nothing else here is theirs.
+
+pub mod error;
+pub mod request;
+pub mod stats;
+
+mod engine;
+
+pub use engine::{Outcome, deflate, inflate, note_software, preview, rsa_private};
+pub use error::Error;
+pub use request::Algorithm;
+pub use stats::Reason;

@@ -1,0 +1,1 @@
+//! Preload library of the simulator.

@@ -1,0 +1,2 @@
+//! Simulator daemon.
+fn main() {}
