@@ -112,36 +112,95 @@ pub mod control {
     pub const FOREIGN: usize = 272;
 }
 
+/// Where a request's name or argument bytes, and a reply's bytes, begin.
+pub const PAYLOAD: usize = 32;
+
+/// The fixed part of a [`Reply`], read without allocating: what the preload library uses inside its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyHead {
+    /// As [`Reply::errno`].
+    pub errno: i32,
+    /// As [`Reply::value`].
+    pub value: i64,
+    /// Number of bytes from [`PAYLOAD`] on to copy back, at most [`IOCTL_BYTES`].
+    pub len: usize,
+    /// As [`Reply::mapping`].
+    pub mapping: Mapping,
+    /// As [`Reply::mapping_len`].
+    pub mapping_len: u64,
+}
+
+impl ReplyHead {
+    /// Reads an answer's fixed part; `None` if it is not one of this version.
+    pub fn decode(wire: &[u8]) -> Option<Self> {
+        if wire.len() != REPLY_LEN || read_u32(wire, 0) != MAGIC || wire[4..6] != VERSION.to_le_bytes() {
+            return None;
+        }
+        let len = usize::from(wire[7]);
+        if len > IOCTL_BYTES {
+            return None;
+        }
+        Some(Self {
+            errno: i32::from_le_bytes(wire[8..12].try_into().ok()?),
+            value: i64::from_le_bytes(wire[16..24].try_into().ok()?),
+            len,
+            mapping: match wire[6] {
+                0 => Mapping::None,
+                1 => Mapping::Plain,
+                2 => Mapping::Doorbell,
+                _ => return None,
+            },
+            mapping_len: read_u64(wire, 24),
+        })
+    }
+}
+
+/// A request's fixed part: everything but the name or the argument bytes, which begin at [`PAYLOAD`].
+fn request_head(kind: u8, len: u8, word: u32, first: u64, second: u64) -> [u8; REQUEST_LEN] {
+    let mut wire = [0u8; REQUEST_LEN];
+    wire[0..4].copy_from_slice(&MAGIC.to_le_bytes());
+    wire[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    wire[6] = kind;
+    wire[7] = len;
+    wire[8..12].copy_from_slice(&word.to_le_bytes());
+    wire[16..24].copy_from_slice(&first.to_le_bytes());
+    wire[24..32].copy_from_slice(&second.to_le_bytes());
+    wire
+}
+
 impl Request {
+    /// The bytes of an [`Request::Open`] message, without allocating. A name beyond 63 bytes is cut.
+    pub fn open_message(name: &[u8], flags: u32, page_size: u32) -> [u8; REQUEST_LEN] {
+        let mut wire = request_head(1, 0, flags, 0, 0);
+        wire[12..16].copy_from_slice(&page_size.to_le_bytes());
+        let len = name.len().min(63);
+        wire[PAYLOAD..PAYLOAD + len].copy_from_slice(&name[..len]);
+        wire
+    }
+
+    /// The bytes of an [`Request::Ioctl`] message, without allocating; the caller puts `len` (at most [`IOCTL_BYTES`])
+    /// argument bytes at [`PAYLOAD`]. A `len` of 0 with a command that has a size means: the argument was unreadable.
+    pub fn ioctl_message(command: u32, argument: u64, len: usize) -> [u8; REQUEST_LEN] {
+        request_head(2, len.min(IOCTL_BYTES).to_le_bytes()[0], command, argument, 0)
+    }
+
+    /// The bytes of an [`Request::Map`] message, without allocating.
+    pub fn map_message(offset: u64, length: u64, prot: u32) -> [u8; REQUEST_LEN] {
+        request_head(3, 0, prot, offset, length)
+    }
+
     /// The message's bytes. Names and ioctl bytes beyond their limit are cut.
     pub fn encode(&self) -> [u8; REQUEST_LEN] {
-        let mut wire = [0u8; REQUEST_LEN];
-        wire[0..4].copy_from_slice(&MAGIC.to_le_bytes());
-        wire[4..6].copy_from_slice(&VERSION.to_le_bytes());
         match self {
-            Self::Open { name, flags, page_size } => {
-                wire[6] = 1;
-                wire[8..12].copy_from_slice(&flags.to_le_bytes());
-                wire[12..16].copy_from_slice(&page_size.to_le_bytes());
-                let len = name.len().min(63);
-                wire[32..32 + len].copy_from_slice(&name.as_bytes()[..len]);
-            }
+            Self::Open { name, flags, page_size } => Self::open_message(name.as_bytes(), *flags, *page_size),
             Self::Ioctl { command, argument, bytes } => {
-                wire[6] = 2;
                 let len = bytes.len().min(IOCTL_BYTES);
-                wire[7] = len as u8;
-                wire[8..12].copy_from_slice(&command.to_le_bytes());
-                wire[16..24].copy_from_slice(&argument.to_le_bytes());
-                wire[32..32 + len].copy_from_slice(&bytes[..len]);
+                let mut wire = Self::ioctl_message(*command, *argument, len);
+                wire[PAYLOAD..PAYLOAD + len].copy_from_slice(&bytes[..len]);
+                wire
             }
-            Self::Map { offset, length, prot } => {
-                wire[6] = 3;
-                wire[8..12].copy_from_slice(&prot.to_le_bytes());
-                wire[16..24].copy_from_slice(&offset.to_le_bytes());
-                wire[24..32].copy_from_slice(&length.to_le_bytes());
-            }
+            Self::Map { offset, length, prot } => Self::map_message(*offset, *length, *prot),
         }
-        wire
     }
 
     /// Reads a message; `None` if it is not one of this version.
@@ -188,7 +247,7 @@ impl Reply {
             Mapping::Plain => 1,
             Mapping::Doorbell => 2,
         };
-        wire[7] = len as u8;
+        wire[7] = len.to_le_bytes()[0];
         wire[8..12].copy_from_slice(&self.errno.to_le_bytes());
         wire[16..24].copy_from_slice(&self.value.to_le_bytes());
         wire[24..32].copy_from_slice(&self.mapping_len.to_le_bytes());
@@ -198,21 +257,13 @@ impl Reply {
 
     /// Reads an answer; `None` if it is not one of this version.
     pub fn decode(wire: &[u8]) -> Option<Self> {
-        if wire.len() != REPLY_LEN || read_u32(wire, 0) != MAGIC || wire[4..6] != VERSION.to_le_bytes() {
-            return None;
-        }
-        let len = usize::from(wire[7]);
+        let head = ReplyHead::decode(wire)?;
         Some(Self {
-            errno: i32::from_le_bytes(wire[8..12].try_into().ok()?),
-            value: i64::from_le_bytes(wire[16..24].try_into().ok()?),
-            bytes: wire.get(32..32 + len).filter(|bytes| bytes.len() <= IOCTL_BYTES)?.to_vec(),
-            mapping: match wire[6] {
-                0 => Mapping::None,
-                1 => Mapping::Plain,
-                2 => Mapping::Doorbell,
-                _ => return None,
-            },
-            mapping_len: read_u64(wire, 24),
+            errno: head.errno,
+            value: head.value,
+            bytes: wire.get(PAYLOAD..PAYLOAD + head.len)?.to_vec(),
+            mapping: head.mapping,
+            mapping_len: head.mapping_len,
         })
     }
 }
