@@ -14,8 +14,11 @@
 //! The core knows neither OpenSSL nor zlib: software work arrives from the front doors as functions. Front doors use
 //! [`rsa_private`], [`deflate`], [`inflate`], [`preview`] and [`note_software`]; nothing else here is theirs.
 
+pub mod config;
 pub mod error;
 pub mod request;
+pub mod route;
+pub mod secret;
 pub mod stats;
 
 mod engine;

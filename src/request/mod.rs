@@ -16,6 +16,30 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Every row, in the order of [`Algorithm::index`].
+    pub const ALL: [Self; 7] = [
+        Self::RsaPrivate(1024),
+        Self::RsaPrivate(2048),
+        Self::RsaPrivate(3072),
+        Self::RsaPrivate(4096),
+        Self::RsaPrivate(0),
+        Self::Deflate,
+        Self::Inflate,
+    ];
+
+    /// Position in [`Algorithm::ALL`].
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::RsaPrivate(1024) => 0,
+            Self::RsaPrivate(2048) => 1,
+            Self::RsaPrivate(3072) => 2,
+            Self::RsaPrivate(4096) => 3,
+            Self::RsaPrivate(_) => 4,
+            Self::Deflate => 5,
+            Self::Inflate => 6,
+        }
+    }
+
     /// The name in every report and in the configuration, e.g. `rsa-2048-private`, `deflate`.
     pub fn name(self) -> &'static str {
         match self {
@@ -27,5 +51,23 @@ impl Algorithm {
             Self::Deflate => "deflate",
             Self::Inflate => "inflate",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_is_the_position_in_all() {
+        for (position, algorithm) in Algorithm::ALL.into_iter().enumerate() {
+            assert_eq!(algorithm.index(), position, "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn every_other_size_is_one_row() {
+        assert_eq!(Algorithm::RsaPrivate(1536).index(), Algorithm::RsaPrivate(0).index());
+        assert_eq!(Algorithm::RsaPrivate(1536).name(), "rsa-other-private");
     }
 }
