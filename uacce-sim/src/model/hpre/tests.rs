@@ -1,0 +1,154 @@
+use super::*;
+use crate::model::testing::FlatMemory;
+
+const KEY: u64 = FlatMemory::BASE;
+const IN: u64 = FlatMemory::BASE + 0x1000;
+const OUT: u64 = FlatMemory::BASE + 0x2000;
+
+fn descriptor(operation: u32, width: usize) -> Vec<u8> {
+    let mut bytes = vec![0; DESCRIPTOR_LEN];
+    set_word(&mut bytes, 0, operation | 1 << 30);
+    set_word(&mut bytes, 1, u32::try_from(width / 8 - 1).unwrap());
+    for (index, at) in [(2, KEY), (4, IN), (6, OUT)] {
+        set_word(&mut bytes, index, u32::try_from(at).unwrap());
+    }
+    set_word(&mut bytes, 8, 0x1234_5678);
+    set_word(&mut bytes, 9, 0x7F00);
+    bytes
+}
+
+/// Big-endian in a field of `width` bytes.
+fn field(value: u64, width: usize) -> Vec<u8> {
+    let mut bytes = vec![0; width];
+    bytes[width - 8..].copy_from_slice(&value.to_be_bytes());
+    bytes
+}
+
+fn run(operation: u32, width: usize, key: &[u8], input: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let memory = FlatMemory::new(0x3000);
+    memory.write(KEY, key).unwrap();
+    memory.write(IN, input).unwrap();
+    memory.write(OUT, &vec![0xEE; 0x800]).unwrap();
+    let mut bytes = descriptor(operation, width);
+    Hpre::new(0, false).execute(&mut bytes, &memory);
+    assert_eq!(memory.bytes(OUT + width as u64, 8), [0xEE; 8], "wrote past the field");
+    (bytes, memory.bytes(OUT, width))
+}
+
+fn toy_crt_key(width: usize) -> Vec<u8> {
+    [49, 53, 53, 61, 38].map(|value| field(value, width / 2)).concat()
+}
+
+/// hpre §9.1: p 61, q 53, dp 53, dq 49, qinv 38, input 2790 gives 65. The completed descriptor differs in byte 3 only.
+#[test]
+fn published_crt_example() {
+    for width in [128, 256, 384, 512] {
+        let (after, out) = run(1, width, &toy_crt_key(width), &field(2790, width));
+        assert_eq!(out, field(65, width));
+        let mut expected = descriptor(1, width);
+        expected[3] = 0xC0;
+        assert_eq!(after, expected);
+    }
+}
+
+/// hpre §9.2: n 3233, e 17, 65 gives 2790; d 2753 and 413 give 65 back.
+#[test]
+fn published_plain_example() {
+    for (exponent, input, output) in [(17, 65, 2790), (2753, 2790, 65), (413, 2790, 65)] {
+        let key = [field(exponent, 256), field(3233, 256)].concat();
+        let (after, out) = run(0, 256, &key, &field(input, 256));
+        assert_eq!((out, word(&after, 0)), (field(output, 256), 0xC000_0000));
+    }
+}
+
+#[test]
+fn dh_base_two_ignores_the_input_address() {
+    let key = [field(10, 96), field(1_000_003, 96)].concat();
+    let memory = FlatMemory::new(0x3000);
+    memory.write(KEY, &key).unwrap();
+    let mut bytes = descriptor(4, 96);
+    set_word(&mut bytes, 4, 0);
+    Hpre::new(0, false).execute(&mut bytes, &memory);
+    assert_eq!((word(&bytes, 0), memory.bytes(OUT, 96)), (0xC000_0004, field(1024, 96)));
+    let (_, out) = run(5, 96, &key, &field(3, 96));
+    assert_eq!(out, field(59049, 96));
+}
+
+/// hpre §8.3: operands above the modulus are reduced, exponent 0 gives 1.
+#[test]
+fn corner_cases_that_must_work() {
+    let key = [field(17, 128), field(3233, 128)].concat();
+    let (_, out) = run(0, 128, &key, &field(65 + 3233 * 7, 128));
+    assert_eq!(out, field(2790, 128));
+    let (_, out) = run(0, 128, &[field(0, 128), field(3233, 128)].concat(), &field(5, 128));
+    assert_eq!(out, field(1, 128));
+    let (_, out) = run(1, 128, &toy_crt_key(128), &field(2790 + 3233 * 5, 128));
+    assert_eq!(out, field(65, 128));
+}
+
+#[test]
+fn even_and_zero_moduli_are_parameter_errors() {
+    for modulus in [0, 1, 3232] {
+        let (after, out) = run(0, 128, &[field(17, 128), field(modulus, 128)].concat(), &field(5, 128));
+        assert_eq!((word(&after, 0), out), (0xC000_0020, vec![0xEE; 128]));
+    }
+}
+
+#[test]
+fn other_operations_widths_and_classes_are_unsupported() {
+    for (operation, width, class) in
+        [(2, 256, 0), (0xD, 32, 0), (1, 96, 0), (1, 136, 0), (31, 256, 0), (1, 256, 1)]
+    {
+        let memory = FlatMemory::new(0x3000);
+        memory.write(KEY, &toy_crt_key(256)).unwrap();
+        let mut bytes = descriptor(operation, width);
+        Hpre::new(class, false).execute(&mut bytes, &memory);
+        assert_eq!(word(&bytes, 0), 0xC000_0040 | operation, "{operation} {width} {class}");
+    }
+}
+
+#[test]
+fn bad_addresses_show_as_translation_faults() {
+    let memory = FlatMemory::new(0x3000);
+    memory.write(KEY, &toy_crt_key(256)).unwrap();
+    for index in [2, 4, 6] {
+        let mut bytes = descriptor(1, 256);
+        set_word(&mut bytes, index, 8);
+        Hpre::new(0, false).execute(&mut bytes, &memory);
+        assert_eq!((word(&bytes, 0), word(&bytes, 1)), (0xC020_0001, 0x1F | 1 << 27));
+    }
+}
+
+#[test]
+fn an_unsubmitted_descriptor_is_left_alone() {
+    let memory = FlatMemory::new(0x3000);
+    let mut bytes = vec![0xA5; DESCRIPTOR_LEN];
+    Hpre::new(0, false).execute(&mut bytes, &memory);
+    assert_eq!(bytes, vec![0xA5; DESCRIPTOR_LEN]);
+}
+
+#[test]
+fn a_remembered_result_is_the_same() {
+    let memory = FlatMemory::new(0x3000);
+    memory.write(KEY, &toy_crt_key(256)).unwrap();
+    memory.write(IN, &field(2790, 256)).unwrap();
+    let mut hpre = Hpre::new(0, true);
+    for _ in 0..3 {
+        memory.write(OUT, &field(0, 256)).unwrap();
+        hpre.execute(&mut descriptor(1, 256), &memory);
+        assert_eq!(memory.bytes(OUT, 256), field(65, 256));
+    }
+}
+
+#[test]
+fn many_keys_do_not_pile_up() {
+    let memory = FlatMemory::new(0x3000);
+    let mut hpre = Hpre::new(0, false);
+    for step in 0..200 {
+        memory.write(KEY, &[field(17, 128), field(3233 + 2 * step, 128)].concat()).unwrap();
+        let mut bytes = descriptor(0, 128);
+        hpre.execute(&mut bytes, &memory);
+        assert_eq!(word(&bytes, 0), 0xC000_0000);
+    }
+    assert!(hpre.keys.len() <= MAX_KEYS);
+}

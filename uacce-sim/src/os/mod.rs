@@ -1,0 +1,15 @@
+//! Foreign code, behind safe types: the kernel (shared regions, sockets that carry descriptors, other processes' memory,
+//! signals) and libcrypto's big numbers. The only folder of this crate with `unsafe` in it.
+
+pub mod client;
+pub mod modular;
+pub mod process;
+pub mod region;
+pub mod socket;
+
+use std::io;
+
+/// Turns libc's −1 into the error it stands for.
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

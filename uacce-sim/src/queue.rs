@@ -1,0 +1,323 @@
+//! One open of a device: one queue, from open to the last close (uacce-qm §2).
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use uacce_sim_protocol::{self as protocol, Mapping, Reply, control};
+
+use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Device, Doorbell, Kernel};
+use crate::note;
+use crate::os::client::ClientMemory;
+use crate::os::region::Region;
+use crate::worker::{Ending, Worker};
+
+/// What `open` was called with.
+pub struct Opening {
+    /// `open` flags.
+    pub flags: u32,
+    /// The client's page size, bytes.
+    pub page_size: u32,
+    /// The connection: it carries readiness tokens.
+    pub socket: Arc<OwnedFd>,
+    /// The opener's address space.
+    pub memory: ClientMemory,
+}
+
+/// An open queue.
+pub struct Queue {
+    device: Arc<Device>,
+    state: State,
+    /// Held from open until put or close, depending on the kernel.
+    number: Option<u16>,
+    /// The number as shown to the client, even after it was given back.
+    shown_number: u16,
+    class: u16,
+    writable: bool,
+    page_size: usize,
+    rings: Arc<Region>,
+    doorbell: Arc<Region>,
+    mapped_once: [bool; 2],
+    memory: Arc<ClientMemory>,
+    socket: Arc<OwnedFd>,
+}
+
+enum State {
+    Init,
+    Started(Worker),
+    Zombie,
+}
+
+impl Queue {
+    /// Opens a queue.
+    /// # Errors
+    /// The errno of `open` (uacce-qm §2.4): EBUSY without a free queue, ENOMEM, EINVAL for an impossible page size.
+    pub fn open(device: &Arc<Device>, opening: Opening) -> Result<Self, i32> {
+        let page_size = opening.page_size as usize;
+        if !page_size.is_power_of_two() || !(4096..=65536).contains(&page_size) {
+            return Err(libc::EINVAL);
+        }
+        let mut calls = device.calls();
+        let number = device.take(&mut calls).ok_or(libc::EBUSY)?;
+        let regions = build_regions(device, page_size, number);
+        let (rings, doorbell) = match regions {
+            Ok(regions) => regions,
+            Err(error) => {
+                note!("{}: no memory for a queue: {error}", device.description.name());
+                device.release(&mut calls, number);
+                return Err(libc::ENOMEM);
+            }
+        };
+        drop(calls);
+        Ok(Self {
+            device: Arc::clone(device),
+            state: State::Init,
+            number: Some(number),
+            shown_number: number,
+            class: 0,
+            writable: opening.flags & ACCESS_MODE == READ_WRITE,
+            page_size,
+            rings: Arc::new(rings),
+            doorbell: Arc::new(doorbell),
+            mapped_once: [false; 2],
+            memory: Arc::new(opening.memory),
+            socket: opening.socket,
+        })
+    }
+
+    /// Answers an ioctl (uacce-qm §2.1, §2.5).
+    pub fn ioctl(&mut self, command: u32, bytes: &[u8]) -> Reply {
+        let device = Arc::clone(&self.device);
+        let mut calls = device.calls();
+        if matches!(self.state, State::Zombie) {
+            return Reply::failure(libc::ENXIO);
+        }
+        match command {
+            START => self.start(),
+            PUT_QUEUE => {
+                self.put(&mut calls);
+                Reply::default()
+            }
+            SET_CONTEXT => self.set_context(bytes),
+            SHOW_INFO => self.show_info(bytes),
+            // No reserved memory is simulated; vendor kernels know the command and find no region, mainline does not
+            // know it. Both say EINVAL, as for every unknown command.
+            _ => Reply::failure(libc::EINVAL),
+        }
+    }
+
+    /// Answers an mmap: the reply and the memory that goes with it (uacce-qm §2.2, §2.5).
+    pub fn map(&mut self, offset: u64, length: u64, prot: u32) -> (Reply, Option<BorrowedFd<'_>>) {
+        let device = Arc::clone(&self.device);
+        let _calls = device.calls();
+        match self.check_map(offset, length, prot) {
+            Err(errno) => (Reply::failure(errno), None),
+            Ok(Regions::Doorbell) => {
+                self.mapped_once[0] = true;
+                let mapping_len = device.description.doorbell_region_len(self.page_size) as u64;
+                let reply = Reply { mapping: Mapping::Doorbell, mapping_len, ..Reply::default() };
+                (reply, Some(self.doorbell.fd()))
+            }
+            Ok(Regions::Rings) => {
+                self.mapped_once[1] = true;
+                let mapping_len = self.rings.size() as u64;
+                let reply = Reply { mapping: Mapping::Plain, mapping_len, ..Reply::default() };
+                (reply, Some(self.rings.fd()))
+            }
+        }
+    }
+
+    /// The last reference was closed.
+    ///
+    /// The kernel keeps a queue for as long as it is mapped, even after close: it is served until the doorbell region is
+    /// unmapped or the address space is gone.
+    pub fn close(mut self) {
+        while matches!(self.state, State::Started(_)) && self.is_doorbell_mapped() && self.memory.is_alive() {
+            thread::sleep(UNMAP_POLL);
+        }
+        let device = Arc::clone(&self.device);
+        let mut calls = device.calls();
+        self.stop();
+        self.release_number(&mut calls);
+    }
+
+    fn is_doorbell_mapped(&self) -> bool {
+        let at = device_control(&self.device, self.page_size) + control::MAPPED;
+        self.doorbell.word32(at).load(Ordering::Acquire) != 0
+    }
+
+    fn start(&mut self) -> Reply {
+        match self.state {
+            State::Init => {}
+            State::Started(_) => return Reply::failure(libc::EINVAL),
+            State::Zombie => return Reply::failure(libc::ENXIO),
+        }
+        let worker = Worker::start(crate::worker::Plan {
+            number: self.shown_number,
+            descriptor_len: self.device.description.descriptor_len(),
+            model: self.device.description.model(self.class),
+            service: self.device.description.service,
+            rings: Arc::clone(&self.rings),
+            doorbell: Arc::clone(&self.doorbell),
+            control: device_control(&self.device, self.page_size),
+            memory: Arc::clone(&self.memory),
+            socket: Arc::clone(&self.socket),
+        });
+        match worker {
+            Ok(worker) => {
+                self.state = State::Started(worker);
+                Reply::default()
+            }
+            Err(error) => {
+                note!(
+                    "{}: no thread for queue {}: {error}",
+                    self.device.description.name(),
+                    self.shown_number
+                );
+                Reply::failure(libc::ENOMEM)
+            }
+        }
+    }
+
+    /// PUT_Q: drain, then (uacce-qm §2.3) a zombie whose number is free, or on openEuler a queue as after open.
+    fn put(&mut self, calls: &mut crate::device::Calls<'_>) {
+        self.stop();
+        match self.device.description.kernel {
+            Kernel::Mainline | Kernel::Kae => {
+                self.state = State::Zombie;
+                self.release_number(calls);
+            }
+            Kernel::Openeuler => self.state = State::Init,
+        }
+    }
+
+    fn stop(&mut self) {
+        if let State::Started(worker) = std::mem::replace(&mut self.state, State::Init) {
+            let ending = if self.memory.is_alive() { Ending::Drain } else { Ending::Abandon };
+            worker.stop(ending);
+        }
+    }
+
+    fn release_number(&mut self, calls: &mut crate::device::Calls<'_>) {
+        if let Some(number) = self.number.take() {
+            self.device.release(calls, number);
+        }
+    }
+
+    /// `hisi_qp_ctx`: id out, class in (uacce-qm §2.1). Recorded only; it counts at START.
+    fn set_context(&mut self, bytes: &[u8]) -> Reply {
+        let [_, _, low, high] = bytes else { return Reply::failure(libc::EFAULT) };
+        let class = u16::from_le_bytes([*low, *high]);
+        let highest = match self.device.description.kernel {
+            Kernel::Mainline | Kernel::Kae => 1,
+            Kernel::Openeuler => 2,
+        };
+        if class > highest {
+            return Reply::failure(libc::EINVAL);
+        }
+        self.class = class;
+        let mut answer = self.shown_number.to_le_bytes().to_vec();
+        answer.extend(class.to_le_bytes());
+        Reply { bytes: answer, ..Reply::default() }
+    }
+
+    /// `hisi_qp_info`: descriptor size and depths out, the last eight bytes unchanged (uacce-qm §2.1).
+    fn show_info(&self, bytes: &[u8]) -> Reply {
+        let Some(reserved) = bytes.get(8..16) else { return Reply::failure(libc::EFAULT) };
+        let descriptor_len = u32::try_from(self.device.description.descriptor_len()).unwrap_or(0);
+        let mut answer = descriptor_len.to_le_bytes().to_vec();
+        answer.extend(DEPTH.to_le_bytes());
+        answer.extend(DEPTH.to_le_bytes());
+        answer.extend(reserved);
+        Reply { bytes: answer, ..Reply::default() }
+    }
+
+    fn check_map(&self, offset: u64, length: u64, prot: u32) -> Result<Regions, i32> {
+        let page_size = self.page_size as u64;
+        let (region, index) = match offset / page_size {
+            0 if offset == 0 => (Regions::Doorbell, 0),
+            1 if offset == page_size => (Regions::Rings, 1),
+            _ => return Err(libc::EINVAL),
+        };
+        // The VFS refuses a writable shared mapping of a read-only file before the driver is asked.
+        if prot & PROT_WRITE != 0 && !self.writable {
+            return Err(libc::EACCES);
+        }
+        let zombie = matches!(self.state, State::Zombie);
+        let exists = self.mapped_once[index] && self.is_still_mapped(region);
+        match self.device.description.kernel {
+            Kernel::Mainline if zombie => return Err(libc::ENXIO),
+            _ if exists => return Err(libc::EEXIST),
+            _ if zombie => return Err(libc::ENXIO),
+            _ => {}
+        }
+        let rounded = length.checked_next_multiple_of(page_size).ok_or(libc::EINVAL)?;
+        let limit = match region {
+            Regions::Doorbell => self.device.description.doorbell_region_len(self.page_size) as u64,
+            Regions::Rings => self.rings.size() as u64,
+        };
+        let fits = match region {
+            Regions::Doorbell => 0 < rounded && rounded <= limit,
+            Regions::Rings => rounded == limit,
+        };
+        if fits { Ok(region) } else { Err(libc::EINVAL) }
+    }
+
+    /// A second mmap of a region is allowed after a munmap. Nobody tells the daemon of that one, so it looks.
+    fn is_still_mapped(&self, region: Regions) -> bool {
+        let region = match region {
+            Regions::Doorbell => &self.doorbell,
+            Regions::Rings => &self.rings,
+        };
+        region.inode().ok().and_then(|inode| self.memory.has_mapped(inode)).unwrap_or(false)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Regions {
+    Doorbell,
+    Rings,
+}
+
+/// Offset of the control page behind the doorbell region.
+fn device_control(device: &Device, page_size: usize) -> usize {
+    device.description.doorbell_region_len(page_size)
+}
+
+fn build_regions(device: &Device, page_size: usize, number: u16) -> io::Result<(Region, Region)> {
+    let description = &device.description;
+    let rings = Region::new(c"uacce-sim-rings", description.ring_region_len(page_size))?;
+    // The kernel zeroes completions and status words at open, not the submission ring: whoever reads a slot it did not
+    // fill gets what an earlier owner left (uacce-qm §2.3, §11 trap 4).
+    let submissions = description.descriptor_len() * usize::from(DEPTH);
+    rings.copy_in(0, &vec![0xA5; submissions]);
+    debug_assert!(submissions + COMPLETION_LEN * usize::from(DEPTH) < rings.size());
+    let control_at = description.doorbell_region_len(page_size);
+    let doorbell = Region::new(c"uacce-sim-doorbell", control_at + page_size)?;
+    let store =
+        |offset: usize, value: u32| doorbell.word32(control_at + offset).store(value, Ordering::Relaxed);
+    store(control::MAGIC, protocol::MAGIC);
+    store(control::VERSION, u32::from(protocol::VERSION));
+    store(control::QUEUE_NUMBER, u32::from(number));
+    store(control::DOORBELL_OFFSET, u32::try_from(DOORBELL_OFFSET).unwrap_or(0));
+    store(control::POLLED, u32::from(description.service.doorbell == Doorbell::Poll));
+    Ok((rings, doorbell))
+}
+
+/// `_IO('W', 0)`
+const START: u32 = 0x5700;
+/// `_IO('W', 1)`
+const PUT_QUEUE: u32 = 0x5701;
+/// `_IOWR('H', 10, struct hisi_qp_ctx)`
+const SET_CONTEXT: u32 = 0xC004_480A;
+/// `_IOWR('H', 11, struct hisi_qp_info)`
+const SHOW_INFO: u32 = 0xC010_480B;
+/// `O_ACCMODE` and `O_RDWR` of the `open` flags, `PROT_WRITE` of mmap's protection.
+const ACCESS_MODE: u32 = 3;
+const READ_WRITE: u32 = 2;
+const PROT_WRITE: u32 = 2;
+/// How often a closed but still mapped queue is looked at.
+const UNMAP_POLL: Duration = Duration::from_millis(20);

@@ -1,0 +1,228 @@
+//! `uacce-sim serve`: the daemon. One thread accepts, one thread per connection answers its calls.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+use uacce_sim_protocol::{REQUEST_LEN, Reply, Request, SOCKET_NAME};
+
+use crate::device::{Description, Device, build};
+use crate::log::Sink;
+use crate::note;
+use crate::os::client::ClientMemory;
+use crate::os::{process, socket};
+use crate::queue::{Opening, Queue};
+use crate::sysfs;
+
+/// How the daemon is set up.
+pub struct Settings {
+    /// Its directory.
+    pub root: PathBuf,
+    /// The devices.
+    pub devices: Vec<Description>,
+    /// Where its log goes; nowhere without.
+    pub log: Option<PathBuf>,
+    /// Serve other users, not only its own.
+    pub allow_other: bool,
+    /// Started by `run`: say nothing, end when standard input is closed and the last connection gone, remove the directory.
+    pub owned: bool,
+}
+
+/// Serves until SIGINT, SIGTERM, or (owned) until nobody is left.
+/// # Errors
+/// When the directory, the socket or the attribute files cannot be set up.
+pub fn serve(settings: Settings) -> io::Result<()> {
+    let signals = process::SignalSet::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
+    process::raise_descriptor_limit();
+    crate::log::open(match &settings.log {
+        Some(path) => Sink::file(path)?,
+        None if settings.owned => Sink::Quiet,
+        None => Sink::Stderr,
+    });
+    let root = &settings.root;
+    fs::create_dir_all(root)?;
+    let mode = if settings.allow_other { 0o711 } else { 0o700 };
+    fs::set_permissions(root, fs::Permissions::from_mode(mode))?;
+    clear(root)?;
+    let devices = build(root, settings.devices.clone())?;
+    let listener = socket::listen(&root.join(SOCKET_NAME))?;
+    if settings.allow_other {
+        fs::set_permissions(root.join(SOCKET_NAME), fs::Permissions::from_mode(0o666))?;
+    }
+    fs::write(root.join(PID_NAME), format!("{}\n", std::process::id()))?;
+    let daemon = Arc::new(Daemon {
+        devices: devices.into_iter().map(|device| (device.description.name(), device)).collect(),
+        allow_other: settings.allow_other,
+        connections: Mutex::new(0),
+        none_left: Condvar::new(),
+    });
+    let accepting = Arc::clone(&daemon);
+    thread::Builder::new().name("accept".to_owned()).spawn(move || accept(&accepting, &listener))?;
+    // Whoever started the daemon reads this line to know that clients may come.
+    writeln!(io::stdout(), "ready")?;
+    note!("serving {}", daemon.devices.keys().cloned().collect::<Vec<_>>().join(", "));
+    if settings.owned {
+        let root = root.clone();
+        thread::Builder::new().name("owner".to_owned()).spawn(move || {
+            wait_for_owner();
+            daemon.wait_until_unused();
+            remove(&root, true);
+            std::process::exit(0);
+        })?;
+    }
+    let taken = signals.wait();
+    note!("signal {}, ending", taken.signal);
+    remove(root, settings.owned);
+    Ok(())
+}
+
+struct Daemon {
+    devices: HashMap<String, Arc<Device>>,
+    allow_other: bool,
+    connections: Mutex<usize>,
+    none_left: Condvar,
+}
+
+impl Daemon {
+    fn wait_until_unused(&self) {
+        let mut connections = self.connections.lock();
+        while *connections > 0 {
+            self.none_left.wait(&mut connections);
+        }
+    }
+}
+
+fn accept(daemon: &Arc<Daemon>, listener: &OwnedFd) {
+    loop {
+        let connection = match socket::accept(listener.as_fd()) {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Out of descriptors, or a peer that vanished again: others may still succeed.
+                note!("accept: {error}");
+                thread::sleep(std::time::Duration::from_millis(10));
+                continue;
+            }
+        };
+        *daemon.connections.lock() += 1;
+        let serving = Arc::clone(daemon);
+        let spawned =
+            thread::Builder::new().name("connection".to_owned()).stack_size(256 << 10).spawn(move || {
+                converse(&serving, connection);
+                disconnected(&serving);
+            });
+        if let Err(error) = spawned {
+            note!("no thread for a connection: {error}");
+            disconnected(daemon);
+        }
+    }
+}
+
+fn disconnected(daemon: &Daemon) {
+    let mut connections = daemon.connections.lock();
+    *connections -= 1;
+    daemon.none_left.notify_all();
+}
+
+/// Answers the calls of one connection until its last reference is closed.
+fn converse(daemon: &Daemon, connection: OwnedFd) {
+    let connection = Arc::new(connection);
+    let mut queue: Option<Queue> = None;
+    let mut wire = [0; REQUEST_LEN + 1];
+    while let Ok((len, descriptors)) = socket::receive(connection.as_fd(), &mut wire) {
+        if len == 0 {
+            break;
+        }
+        let mut descriptors = descriptors.into_iter();
+        let Some(reply_to) = descriptors.next() else {
+            note!("a message without a reply socket");
+            continue;
+        };
+        let request = Request::decode(wire.get(..len).unwrap_or_default());
+        let (reply, memory) = match (request, &mut queue) {
+            (None, _) => (Reply::failure(libc::EPROTO), None),
+            (Some(Request::Open { name, flags, page_size }), None) => {
+                let opened = open(daemon, &connection, &name, flags, page_size, descriptors.next());
+                match opened {
+                    Ok(opened) => {
+                        queue = Some(opened);
+                        (Reply::default(), None)
+                    }
+                    Err(errno) => (Reply::failure(errno), None),
+                }
+            }
+            (Some(Request::Ioctl { command, bytes, .. }), Some(queue)) => {
+                (queue.ioctl(command, &bytes), None)
+            }
+            (Some(Request::Map { offset, length, prot }), Some(queue)) => queue.map(offset, length, prot),
+            (Some(_), _) => (Reply::failure(libc::EBADF), None),
+        };
+        let memory = memory.as_slice();
+        if let Err(error) = socket::send(reply_to.as_fd(), &reply.encode(), memory) {
+            note!("a caller did not wait for its answer: {error}");
+        }
+    }
+    if let Some(queue) = queue {
+        queue.close();
+    }
+}
+
+fn open(
+    daemon: &Daemon,
+    connection: &Arc<OwnedFd>,
+    name: &str,
+    flags: u32,
+    page_size: u32,
+    mem: Option<OwnedFd>,
+) -> Result<Queue, i32> {
+    let device = daemon.devices.get(name).ok_or(libc::ENODEV)?;
+    let peer = socket::peer(connection.as_fd()).map_err(|_| libc::EACCES)?;
+    if peer.uid != process::user() && !daemon.allow_other {
+        note!("{name}: user {} refused (--allow-other admits it)", peer.uid);
+        return Err(libc::EACCES);
+    }
+    let memory = ClientMemory::new(peer.pid, mem).map_err(|error| {
+        note!("{name}: no way to the memory of process {}: {error}", peer.pid);
+        libc::EACCES
+    })?;
+    Queue::open(device, Opening { flags, page_size, socket: Arc::clone(connection), memory })
+}
+
+/// Returns when whoever started us closed our standard input, by intention or by dying.
+fn wait_for_owner() {
+    let mut line = Vec::new();
+    while matches!(io::stdin().lock().read_until(b'\n', &mut line), Ok(1..)) {
+        line.clear();
+    }
+}
+
+/// Removes what an earlier daemon left; refuses to take the directory from a living one.
+fn clear(root: &Path) -> io::Result<()> {
+    let path = root.join(SOCKET_NAME);
+    if path.exists() {
+        if socket::connect(&path).is_ok() {
+            let message = format!("{}: another uacce-sim is serving here", root.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
+        }
+        fs::remove_file(&path)?;
+    }
+    sysfs::remove(root);
+    Ok(())
+}
+
+fn remove(root: &Path, directory_too: bool) {
+    let _ = fs::remove_file(root.join(SOCKET_NAME));
+    let _ = fs::remove_file(root.join(PID_NAME));
+    sysfs::remove(root);
+    if directory_too {
+        let _ = fs::remove_dir(root);
+    }
+}
+
+/// The daemon's process id, beside its socket.
+pub const PID_NAME: &str = "pid";

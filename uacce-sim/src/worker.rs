@@ -1,0 +1,457 @@
+//! The ring service of one started queue: doorbells in, descriptors through the model, completions out (uacce-qm §3.3, §4).
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use uacce_sim_protocol::control;
+
+use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Doorbell, Service};
+use crate::model::Model;
+use crate::note;
+use crate::os::client::ClientMemory;
+use crate::os::process::precise_sleeps;
+use crate::os::region::Region;
+use crate::os::socket;
+
+/// What a worker needs to know.
+pub struct Plan {
+    /// Queue number, as doorbells and completions name it.
+    pub number: u16,
+    /// Bytes per descriptor, a multiple of 4.
+    pub descriptor_len: usize,
+    /// What computes.
+    pub model: Box<dyn Model>,
+    /// Latency, spinning, doorbell mode.
+    pub service: Service,
+    /// Submission ring, completion ring, status words.
+    pub rings: Arc<Region>,
+    /// Doorbell region with its control page.
+    pub doorbell: Arc<Region>,
+    /// Offset of the control page.
+    pub control: usize,
+    /// The opener's address space.
+    pub memory: Arc<ClientMemory>,
+    /// Where readiness tokens go.
+    pub socket: Arc<OwnedFd>,
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// After everything rung so far is complete.
+    Drain,
+    /// After the request at hand; nobody waits for the others.
+    Abandon,
+}
+
+/// A running worker.
+pub struct Worker {
+    thread: JoinHandle<()>,
+    ending: Arc<AtomicU8>,
+    doorbell: Arc<Region>,
+    sequence: usize,
+}
+
+impl Worker {
+    /// Starts serving: head and tail 0, phase 1, armed (uacce-qm §2.7, §4.2).
+    /// # Errors
+    /// When the kernel has no thread to give.
+    pub fn start(plan: Plan) -> io::Result<Self> {
+        let ending = Arc::new(AtomicU8::new(RUNNING));
+        let doorbell = Arc::clone(&plan.doorbell);
+        let sequence = plan.control + control::SEQUENCE;
+        // Before the client learns that START succeeded: a doorbell rung right after it must not be taken for an old one.
+        let serving = Serving::new(plan, Arc::clone(&ending));
+        let thread =
+            thread::Builder::new().name("queue".to_owned()).stack_size(STACK_LEN).spawn(|| serving.run())?;
+        Ok(Self { thread, ending, doorbell, sequence })
+    }
+
+    /// Ends the worker and waits for it.
+    pub fn stop(self, ending: Ending) {
+        let word = match ending {
+            Ending::Drain => DRAIN,
+            Ending::Abandon => ABANDON,
+        };
+        self.ending.store(word, Ordering::SeqCst);
+        self.doorbell.word32(self.sequence).fetch_add(1, Ordering::SeqCst);
+        self.doorbell.wake(self.sequence);
+        if self.thread.join().is_err() {
+            note!("a queue's worker panicked");
+        }
+    }
+}
+
+/// A request between doorbell and completion.
+struct Flight {
+    slot: u16,
+    /// Not to be completed before.
+    due: Instant,
+    /// The descriptor words that changed, once computed: (offset in the descriptor, new value).
+    result: Option<Vec<(usize, u32)>>,
+}
+
+struct Serving {
+    plan: Plan,
+    ending: Arc<AtomicU8>,
+    flights: VecDeque<Flight>,
+    /// How many of `flights`, from the front, are computed.
+    computed: usize,
+    submission_tail: u16,
+    completion_tail: u16,
+    completion_head: u16,
+    phase: bool,
+    armed: bool,
+    submissions_seen: u64,
+    completions_seen: u64,
+    spin: Spin,
+}
+
+impl Serving {
+    fn new(plan: Plan, ending: Arc<AtomicU8>) -> Self {
+        let count = |offset: usize| plan.doorbell.word64(plan.control + offset).load(Ordering::Acquire);
+        let (submissions_seen, completions_seen) =
+            (count(control::SUBMISSION_COUNT), count(control::COMPLETION_COUNT));
+        if plan.service.doorbell == Doorbell::Poll {
+            plan.doorbell.word64(DOORBELL_OFFSET).store(NOT_RUNG, Ordering::SeqCst);
+        }
+        Self {
+            spin: Spin::new(plan.service.spin),
+            plan,
+            ending,
+            flights: VecDeque::new(),
+            computed: 0,
+            submission_tail: 0,
+            completion_tail: 0,
+            completion_head: 0,
+            phase: true,
+            armed: true,
+            submissions_seen,
+            completions_seen,
+        }
+    }
+
+    fn run(mut self) {
+        precise_sleeps();
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        loop {
+            // The order matters: sequence and ending first, then doorbells. Whatever comes later changes the sequence, and
+            // the wait below returns at once.
+            let sequence = self.control32(control::SEQUENCE);
+            let ending = self.ending.load(Ordering::SeqCst);
+            if ending == ABANDON {
+                break;
+            }
+            self.take_doorbells();
+            if self.complete_due() || self.compute_next() {
+                continue;
+            }
+            if ending == DRAIN && self.flights.is_empty() {
+                break;
+            }
+            self.wait(sequence);
+        }
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn take_doorbells(&mut self) {
+        match self.plan.service.doorbell {
+            Doorbell::Trap => {
+                // Word before count on the writer's side, count before word here: the word is at least as new.
+                let count = self.control64(control::SUBMISSION_COUNT);
+                if count != self.submissions_seen {
+                    self.submissions_seen = count;
+                    self.ring(self.control64(control::SUBMISSION_DOORBELL), SUBMISSION);
+                }
+                let count = self.control64(control::COMPLETION_COUNT);
+                if count != self.completions_seen {
+                    self.completions_seen = count;
+                    self.ring(self.control64(control::COMPLETION_DOORBELL), COMPLETION);
+                }
+            }
+            Doorbell::Poll => {
+                let word = self.plan.doorbell.word64(DOORBELL_OFFSET);
+                if word.load(Ordering::Acquire) != NOT_RUNG {
+                    let rung = word.swap(NOT_RUNG, Ordering::AcqRel);
+                    self.ring(rung, rung >> 12 & 0xF);
+                }
+            }
+        }
+    }
+
+    /// Acts on a doorbell word (uacce-qm §3.3). A word for another queue or with a wrong random field is dropped, as by the
+    /// hardware.
+    fn ring(&mut self, word: u64, expected_command: u64) {
+        let (number, command, random) = (word & 0xFFF, word >> 12 & 0xF, word >> 16 & 0xFFFF);
+        let index = u16::try_from(word >> 32 & 0xFFFF).unwrap_or(u16::MAX);
+        if number != u64::from(self.plan.number)
+            || random != 0
+            || command != expected_command
+            || index >= DEPTH
+        {
+            note!("queue {}: doorbell {word:#018x} dropped", self.plan.number);
+            return;
+        }
+        match command {
+            SUBMISSION => self.submitted(index),
+            COMPLETION => self.consumed(index, word >> 48 & 1 == 1),
+            // Event-queue doorbells are the kernel's.
+            _ => {}
+        }
+    }
+
+    fn submitted(&mut self, tail: u16) {
+        let new = (tail + DEPTH - self.submission_tail) % DEPTH;
+        if self.flights.len() + usize::from(new) >= usize::from(DEPTH) {
+            note!("queue {}: more than {} requests at once, doorbell dropped", self.plan.number, DEPTH - 1);
+            return;
+        }
+        let due = Instant::now() + self.plan.service.latency;
+        for step in 0..new {
+            let slot = (self.submission_tail + step) % DEPTH;
+            self.flights.push_back(Flight { slot, due, result: None });
+        }
+        self.submission_tail = tail;
+    }
+
+    /// The client has consumed completions up to `head`, and wants an event for the next one or not.
+    fn consumed(&mut self, head: u16, arm: bool) {
+        self.completion_head = head;
+        self.armed = arm;
+        // Completed between the client's last look and this doorbell: nothing else would wake it.
+        if self.armed && self.completion_head != self.completion_tail {
+            self.send_token();
+        }
+    }
+
+    /// Computes the first request not yet computed. In order: completions of a queue are, so a later result is of no use.
+    fn compute_next(&mut self) -> bool {
+        let Some(flight) = self.flights.get_mut(self.computed) else { return false };
+        let at = usize::from(flight.slot) * self.plan.descriptor_len;
+        let mut descriptor = vec![0; self.plan.descriptor_len];
+        self.plan.rings.copy_out(at, &mut descriptor);
+        let submitted = descriptor.clone();
+        // After an exec the process id leads to a new program, which never lent us anything.
+        if self.plan.memory.is_alive() {
+            let memory = Arc::clone(&self.plan.memory);
+            let model = &mut self.plan.model;
+            let ran = catch_unwind(AssertUnwindSafe(|| model.execute(&mut descriptor, &*memory)));
+            if ran.is_err() {
+                note!("queue {}: the model panicked; the request stays unprocessed", self.plan.number);
+                descriptor.clone_from(&submitted);
+            }
+        }
+        flight.result = Some(changed_words(&submitted, &descriptor));
+        self.computed += 1;
+        true
+    }
+
+    /// Completes the first request if it is computed and due.
+    fn complete_due(&mut self) -> bool {
+        let ready = self.flights.front().is_some_and(|flight| {
+            flight.result.is_some() && (self.plan.service.latency.is_zero() || flight.due <= Instant::now())
+        });
+        if !ready {
+            return false;
+        }
+        let Some(flight) = self.flights.pop_front() else { return false };
+        self.computed -= 1;
+        let at = usize::from(flight.slot) * self.plan.descriptor_len;
+        for (offset, word) in flight.result.unwrap_or_default() {
+            self.plan.rings.word32(at + offset).store(word, Ordering::Relaxed);
+        }
+        self.publish(flight.slot);
+        true
+    }
+
+    /// Writes a completion entry (uacce-qm §4.1); its phase last, so that whoever sees it sees the descriptor too.
+    fn publish(&mut self, slot: u16) {
+        let ring = self.plan.descriptor_len * usize::from(DEPTH);
+        let at = ring + usize::from(self.completion_tail) * COMPLETION_LEN;
+        let rings = &self.plan.rings;
+        rings.word32(at).store(0, Ordering::Relaxed);
+        rings.word32(at + 4).store(0, Ordering::Relaxed);
+        rings.word32(at + 8).store(u32::from(slot) | u32::from(self.plan.number) << 16, Ordering::Relaxed);
+        rings.word32(at + 12).store(u32::from(self.phase) << 16, Ordering::Release);
+        self.completion_tail = (self.completion_tail + 1) % DEPTH;
+        if self.completion_tail == 0 {
+            self.phase = !self.phase;
+        }
+        if self.armed {
+            self.send_token();
+        }
+    }
+
+    /// Makes the descriptor readable: at most one unread byte, one per arming.
+    ///
+    /// The flag is set before the byte goes out and once more after: the trap handler may have cleared it in between without
+    /// finding the byte, which would then stay for ever. A flag without a byte only costs the handler one empty read.
+    fn send_token(&mut self) {
+        self.armed = false;
+        let socket = self.plan.socket.as_fd();
+        let flag = self.plan.doorbell.word32(self.plan.control + control::TOKEN);
+        flag.store(1, Ordering::SeqCst);
+        if !socket::unread(socket) {
+            // Failing means the client is gone or does not read; both end elsewhere.
+            let _ = socket::send(socket, &[1], &[]);
+        }
+        flag.store(1, Ordering::SeqCst);
+    }
+
+    /// Nothing to do: waits for a doorbell, an ending, or the time the first request is due.
+    fn wait(&mut self, sequence: u32) {
+        let due_in = self.flights.front().map(|flight| flight.due.saturating_duration_since(Instant::now()));
+        let limit = due_in.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        let doorbell = Arc::clone(&self.plan.doorbell);
+        let (at, control) = (self.plan.control, self.plan.control);
+        let polled = self.plan.service.doorbell == Doorbell::Poll;
+        let rung = || {
+            (polled && doorbell.word64(DOORBELL_OFFSET).load(Ordering::Relaxed) != NOT_RUNG)
+                || doorbell.word32(at + control::SEQUENCE).load(Ordering::Relaxed) != sequence
+        };
+        if self.spin.until(limit, rung) {
+            return;
+        }
+        let before = Instant::now();
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+        let sleeping = doorbell.word32(control + control::SLEEPING);
+        sleeping.store(1, Ordering::SeqCst);
+        // The kernel compares the sequence once more: a doorbell after our look makes the wait return at once.
+        let limit = if polled { self.spin.pause().min(limit) } else { limit };
+        doorbell.wait(control + control::SEQUENCE, sequence, limit);
+        sleeping.store(0, Ordering::SeqCst);
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        self.spin.slept(before.elapsed(), rung());
+    }
+
+    fn control32(&self, offset: usize) -> u32 {
+        self.plan.doorbell.word32(self.plan.control + offset).load(Ordering::SeqCst)
+    }
+
+    fn control64(&self, offset: usize) -> u64 {
+        self.plan.doorbell.word64(self.plan.control + offset).load(Ordering::Acquire)
+    }
+}
+
+/// Spins only where it pays: while recent waits were short, and never with as many busy workers as processors.
+struct Spin {
+    longest: Duration,
+    /// Spins that may still fail before sleeping at once.
+    credit: u8,
+    /// How long a worker that must poll rests between two looks.
+    rest: Duration,
+}
+
+impl Spin {
+    fn new(longest: Duration) -> Self {
+        Self { longest, credit: MAX_CREDIT, rest: SHORTEST_REST }
+    }
+
+    /// Spins at most `limit`; true when `rung` became true.
+    fn until(&mut self, limit: Duration, rung: impl Fn() -> bool) -> bool {
+        if self.credit == 0 || self.longest.is_zero() || BUSY.load(Ordering::Relaxed) >= processors() {
+            return false;
+        }
+        let end = Instant::now() + self.longest.min(limit);
+        loop {
+            for _ in 0..16 {
+                if rung() {
+                    self.credit = MAX_CREDIT;
+                    self.rest = SHORTEST_REST;
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if Instant::now() >= end {
+                self.credit -= 1;
+                return false;
+            }
+        }
+    }
+
+    /// A sleep ended: a short one says that spinning would have been right.
+    fn slept(&mut self, time: Duration, rung: bool) {
+        if rung {
+            self.rest = SHORTEST_REST;
+            if time <= self.longest * 2 {
+                self.credit = MAX_CREDIT;
+            }
+        } else {
+            self.rest = (self.rest * 2).min(LONGEST_REST);
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        self.rest
+    }
+}
+
+fn changed_words(before: &[u8], after: &[u8]) -> Vec<(usize, u32)> {
+    let words = before.chunks_exact(4).zip(after.chunks_exact(4)).enumerate();
+    words
+        .filter(|(_, (before, after))| before != after)
+        .map(|(index, (_, after))| (index * 4, u32::from_ne_bytes([after[0], after[1], after[2], after[3]])))
+        .collect()
+}
+
+fn processors() -> usize {
+    static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, Into::into))
+}
+
+/// Workers not asleep, in the whole daemon.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+const SUBMISSION: u64 = 0;
+const COMPLETION: u64 = 1;
+const RUNNING: u8 = 0;
+const DRAIN: u8 = 1;
+const ABANDON: u8 = 2;
+/// No client writes this doorbell: its random field is not 0.
+const NOT_RUNG: u64 = u64::MAX;
+const MAX_CREDIT: u8 = 4;
+const STACK_LEN: usize = 512 << 10;
+/// A sleeping worker looks up this often even if nobody wakes it: a client may scribble over the futex word.
+const LONGEST_SLEEP: Duration = Duration::from_secs(2);
+const SHORTEST_REST: Duration = Duration::from_micros(20);
+const LONGEST_REST: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changed_words_are_written_back() {
+        let before = [0u8; 16];
+        let mut after = before;
+        after[5] = 1;
+        after[12] = 2;
+        assert_eq!(
+            changed_words(&before, &after),
+            [(4, u32::from_ne_bytes([0, 1, 0, 0])), (12, u32::from_ne_bytes([2, 0, 0, 0]))]
+        );
+    }
+
+    #[test]
+    fn spinning_stops_when_it_never_pays() {
+        let mut spin = Spin::new(Duration::from_micros(1));
+        let mut spun = 0;
+        while spin.credit > 0 {
+            if BUSY.load(Ordering::Relaxed) < processors() {
+                assert!(!spin.until(Duration::from_secs(1), || false));
+            }
+            spun += 1;
+            assert!(spun < 100_000);
+        }
+        spin.slept(Duration::from_secs(1), true);
+        assert_eq!(spin.credit, 0);
+        spin.slept(Duration::from_micros(1), true);
+        assert_eq!(spin.credit, MAX_CREDIT);
+    }
+}
