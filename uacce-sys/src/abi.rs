@@ -60,7 +60,7 @@ pub const SGL_ALIGN: u32 = 64;
 /// Most bytes one entry may name.
 pub const SGL_ENTRY_LEN_MAX: u32 = 8_388_608;
 
-/// Argument of [`SET_QP_CTX`] (the kernel's `hisi_qp_ctx`).
+/// Argument of `SET_QP_CTX` (the kernel's `hisi_qp_ctx`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QpContext {
@@ -70,7 +70,7 @@ pub struct QpContext {
     pub qc_type: u16,
 }
 
-/// Argument of [`SET_QP_INFO`] (the kernel's `hisi_qp_info`).
+/// Argument of `SET_QP_INFO` (the kernel's `hisi_qp_info`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QpInfo {
