@@ -1,6 +1,8 @@
 //! When things go wrong under load: the daemon dies, a client dies, there are not enough queues, addresses are bad. No
 //! caller ever sees more of it than a result that software made.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Lines, Read};

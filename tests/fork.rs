@@ -1,5 +1,7 @@
 //! Fork with live queues and busy threads.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Devices, Scratch, Simulator, succeed};

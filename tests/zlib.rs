@@ -1,5 +1,7 @@
 //! Programs of zlib with the shim preloaded: on simulated devices, with none, and with bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;

@@ -4,6 +4,7 @@
 //! simulator is linked here. Software fallback makes wrong things look right, so a test of hardware also looks at
 //! [`Scratch::counters`].
 #![allow(dead_code, reason = "each test file uses its share")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -17,7 +18,7 @@ use warpdrive::stats::{Row, Totals, read_directory};
 /// The directory that `scripts/build` fills; its path is printed once, so that a log shows what was tested.
 ///
 /// `WARPDRIVE_DIST` names another one. The default one must not be older than the sources.
-pub fn dist() -> PathBuf {
+pub(crate) fn dist() -> PathBuf {
     static TOLD: Once = Once::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (dist, ours) = match std::env::var_os("WARPDRIVE_DIST") {
@@ -57,18 +58,18 @@ fn newest_source(directory: &Path) -> Option<SystemTime> {
 }
 
 /// A fresh directory of one test, with a configuration and a place for counters.
-pub struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
     /// Policy `hardware`: everything that a device can do goes there.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with_config(name, "[policy]\ndefault = \"hardware\"\n")
     }
 
     /// With the given text as `warpdrive.toml`.
-    pub fn with_config(name: &str, config: &str) -> Self {
+    pub(crate) fn with_config(name: &str, config: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("counters")).unwrap();
@@ -77,30 +78,30 @@ impl Scratch {
     }
 
     /// A file or directory in here.
-    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn file(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
     /// The sum of what every process of this test has counted so far.
-    pub fn counters(&self) -> Totals {
+    pub(crate) fn counters(&self) -> Totals {
         let (totals, skipped) = read_directory(&self.file("counters")).unwrap();
         assert_eq!((skipped.unreadable, skipped.foreign), (0, 0), "counter files that cannot be read");
         totals
     }
 
     /// One algorithm's counts; all zero if nothing was counted.
-    pub fn row(&self, algorithm: &str) -> Row {
+    pub(crate) fn row(&self, algorithm: &str) -> Row {
         self.counters().algorithms.remove(algorithm).unwrap_or_default()
     }
 
     /// Forgets what was counted.
-    pub fn reset_counters(&self) {
+    pub(crate) fn reset_counters(&self) {
         fs::remove_dir_all(self.file("counters")).unwrap();
         fs::create_dir(self.file("counters")).unwrap();
     }
 
     /// A key and a self-signed certificate, made by stock tools: `key.pem`, `public.pem`, `certificate.pem`.
-    pub fn key(&self, bits: u32) -> PathBuf {
+    pub(crate) fn key(&self, bits: u32) -> PathBuf {
         let (key, public) = (self.file("key.pem"), self.file("public.pem"));
         let bits = format!("rsa_keygen_bits:{bits}");
         let genpkey = ["genpkey", "-algorithm", "RSA", "-pkeyopt", &bits, "-out"];
@@ -114,7 +115,7 @@ impl Scratch {
     }
 
     /// A client of either library or of both, on simulated devices or with none. It ends after two minutes at the latest.
-    pub fn client(&self, program: impl AsRef<std::ffi::OsStr>, devices: Devices<'_>) -> Command {
+    pub(crate) fn client(&self, program: impl AsRef<std::ffi::OsStr>, devices: Devices<'_>) -> Command {
         let mut command = stock("timeout");
         command.args(["--signal=KILL", "120"]).arg(program);
         self.accelerate(&mut command, devices);
@@ -122,7 +123,7 @@ impl Scratch {
     }
 
     /// Gives a command the environment of a client: provider, shim, configuration, counters, devices.
-    pub fn accelerate(&self, command: &mut Command, devices: Devices<'_>) {
+    pub(crate) fn accelerate(&self, command: &mut Command, devices: Devices<'_>) {
         let dist = dist();
         let mut preload = dist.join("lib/libwarpdrive_z.so").into_os_string();
         if let Devices::Simulated(simulator) = devices {
@@ -139,7 +140,7 @@ impl Scratch {
     }
 
     /// Compiles `tests/c/<name>.c` and gives the program's path.
-    pub fn compile(&self, name: &str, flags: &[&str]) -> PathBuf {
+    pub(crate) fn compile(&self, name: &str, flags: &[&str]) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(format!("{name}.c"));
         let program = self.file(name);
         let warnings = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"];
@@ -150,7 +151,7 @@ impl Scratch {
 
 /// What devices a client sees.
 #[derive(Clone, Copy)]
-pub enum Devices<'a> {
+pub(crate) enum Devices<'a> {
     /// None.
     None,
     /// Those of a simulator session.
@@ -158,17 +159,17 @@ pub enum Devices<'a> {
 }
 
 /// A simulator session that lasts as long as this value: one daemon, any number of clients.
-pub struct Simulator {
+pub(crate) struct Simulator {
     session: Child,
     /// The daemon's directory.
-    pub root: String,
+    pub(crate) root: String,
     /// The preload library, as the session's own command got it.
-    pub preload: String,
+    pub(crate) preload: String,
 }
 
 impl Simulator {
     /// Starts a daemon with options of `uacce-sim run`, and returns when it serves.
-    pub fn start(options: &[&str]) -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let mut session = stock(dist().join("bin/uacce-sim"))
             .arg("run")
             .args(options)
@@ -189,25 +190,25 @@ impl Simulator {
     }
 
     /// Lets a command see this session's devices.
-    pub fn enter<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn enter<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("UACCE_SIM_ROOT", &self.root).env("LD_PRELOAD", &self.preload)
     }
 
     /// The entry of the device of one kind, e.g. `hisi_zip-4` for `hisi_zip`.
-    pub fn device(&self, driver: &str) -> String {
+    pub(crate) fn device(&self, driver: &str) -> String {
         let entries = fs::read_dir(Path::new(&self.root).join("sys/class/uacce")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(driver)).min().expect("a device of that kind")
     }
 
     /// What `available_instances` of that device says now.
-    pub fn free_queues(&self, driver: &str) -> u64 {
+    pub(crate) fn free_queues(&self, driver: &str) -> u64 {
         let directory = Path::new(&self.root).join("sys/class/uacce").join(self.device(driver));
         fs::read_to_string(directory.join("available_instances")).unwrap().trim().parse().unwrap()
     }
 
     /// Kills the daemon as a crash would, without a word to anybody.
-    pub fn kill_daemon(&self) {
+    pub(crate) fn kill_daemon(&self) {
         let daemon = self.daemon();
         succeed(stock("sh").args(["-c", &format!("kill -KILL {daemon}")]));
     }
@@ -239,7 +240,7 @@ impl Drop for Simulator {
 }
 
 /// A program with nothing of ours in its environment, and nothing of cargo's either.
-pub fn stock(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn stock(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
@@ -247,12 +248,12 @@ pub fn stock(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// Runs to the end.
-pub fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Runs to the end, which must be a good one.
-pub fn succeed(command: &mut Command) -> Output {
+pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = run(command);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
@@ -266,7 +267,7 @@ pub fn succeed(command: &mut Command) -> Output {
 }
 
 /// Runs with `input` on its standard input.
-pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
@@ -279,7 +280,7 @@ pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
 }
 
 /// The counts of reasons that are somebody's fault.
-pub fn failures(row: &Row) -> Vec<(&str, u64)> {
+pub(crate) fn failures(row: &Row) -> Vec<(&str, u64)> {
     let design = ["small", "tail", "unsupported", "policy"];
     row.software
         .iter()
