@@ -314,3 +314,257 @@ fn built_in_descriptor_len(name: &str) -> Option<u32> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeDevice;
+    use std::fs::{self, File};
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn info(name: &str, path: &Path) -> DeviceInfo {
+        DeviceInfo {
+            name: name.into(),
+            path: path.to_owned(),
+            api: "hisi_qm_v2".into(),
+            api_version: 2,
+            flags: 1,
+            algorithms: vec!["zlib".into()],
+            mmio_len_bytes: 8192,
+            dus_len_bytes: 151_552,
+            available_instances: None,
+            isolated: false,
+            numa_node: -1,
+            numa_distance: None,
+            dev_state: None,
+            isolate_strategy: None,
+            usage: None,
+        }
+    }
+
+    fn open_path(path: &str) -> Result<(), Error> {
+        open(&info("hisi_zip-0", Path::new(path)), QueueClass(0)).map(|_| ())
+    }
+
+    #[test]
+    fn what_is_no_device_cannot_be_opened() {
+        assert!(matches!(open_path("/dev/no-such-device"), Err(Error::Gone)));
+        // Opens, but cannot be mapped; maps, but knows no ioctl.
+        assert!(matches!(open_path("/dev/null"), Err(Error::Gone)));
+        assert!(matches!(open_path("/dev/zero"), Err(Error::Gone)));
+        assert!(matches!(open_path("/"), Err(Error::Os(_))));
+        let mut foreign = info("hisi_zip-0", Path::new("/dev/zero"));
+        foreign.api_version = 0;
+        assert!(matches!(open(&foreign, QueueClass(0)), Err(Error::Unsupported)));
+        // The two mappings made on the way are gone again.
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(!maps.contains("/dev/zero"), "{maps}");
+    }
+
+    #[test]
+    fn the_meaning_of_errno() {
+        let meaning = |number| open_error(io::Error::from_raw_os_error(number));
+        for number in [libc::ENOENT, libc::ENODEV, libc::ENXIO, libc::EINVAL] {
+            assert!(matches!(meaning(number), Error::Gone));
+        }
+        assert!(matches!(meaning(libc::EBUSY), Error::Busy));
+        assert!(matches!(meaning(libc::EPERM), Error::Stopped));
+        assert!(matches!(meaning(libc::EACCES), Error::Denied));
+        assert!(matches!(meaning(libc::EMFILE), Error::Os(_)));
+    }
+
+    #[test]
+    fn descriptor_lengths_of_known_drivers() {
+        for (name, len) in [
+            ("hisi_hpre-2", Some(64)),
+            ("hisi_zip-10", Some(128)),
+            ("hisi_sec2-0", Some(128)),
+            ("hisi_dae-1", None),
+            ("hisi_zip", Some(128)),
+        ] {
+            assert_eq!(built_in_descriptor_len(name), len, "{name}");
+        }
+    }
+
+    /// The mapped form, with ordinary files in the place of the device's regions.
+    #[test]
+    fn descriptors_and_doorbells_land_in_the_mappings_until_the_stop() {
+        let file = |name: &str, len| {
+            let path = std::env::temp_dir().join(format!("uacce-sys-{name}-{}", std::process::id()));
+            let file =
+                File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            file.set_len(len).unwrap();
+            (file.try_clone().unwrap(), QueueFile::new(file).unwrap())
+        };
+        let (rings, rings_file) = file("dus", 86_016);
+        let (registers, registers_file) = file("mmio", 8192);
+        let shared = Region::map(&rings_file, 0, 86_016).unwrap();
+        let mmio = Mmio::new(Region::map(&registers_file, 0, 8192).unwrap(), Version::V2).unwrap();
+        let answer = abi::QpInfo { sqe_size: 64, sq_depth: 1024, cq_depth: 1024, reserved: 0 };
+        let layout = Layout::new(answer, 86_016).unwrap();
+        let queue = Queue::new(Doorbell::Mapped(mmio), shared, rings_file, layout, Version::V2, 3);
+        let (queue, mut submission, mut completion) = queue.rings();
+        let at = |file: &File, offset| {
+            let mut word = [0; 8];
+            file.read_exact_at(&mut word, offset).unwrap();
+            u64::from_le_bytes(word)
+        };
+
+        // SAFETY: no addresses in it.
+        assert_eq!(unsafe { submission.submit(&[0x11; 64]) }.unwrap(), 0);
+        // SAFETY: no addresses in it.
+        assert_eq!(unsafe { submission.submit(&[0x22; 64]) }.unwrap(), 1);
+        assert_eq!((at(&rings, 56), at(&rings, 64)), (0x1111_1111_1111_1111, 0x2222_2222_2222_2222));
+        assert_eq!(at(&registers, 0x1000), 0x0000_0002_0000_0003);
+
+        // The device's answer to slot 0: descriptor, then entry 0 with phase 1.
+        rings.write_all_at(&[0x33; 64], 0).unwrap();
+        rings.write_all_at(&[0, 0, 3, 0, 0, 0, 1, 0], 0x10000 + 8).unwrap();
+        let mut descriptor = [0; 64];
+        assert_eq!(completion.consume(&mut descriptor).unwrap().unwrap().slot, 0);
+        assert_eq!(descriptor, [0x33; 64]);
+        completion.acknowledge(true);
+        assert_eq!(at(&registers, 0x1000), 0x0001_0001_0000_1003);
+
+        rings.write_all_at(&[1, 0, 0, 0], 0x14FFC).unwrap();
+        // SAFETY: no addresses in it.
+        assert!(matches!(unsafe { submission.submit(&[0x44; 64]) }, Err(Error::Stopped)));
+        assert!(!queue.stopped());
+        rings.write_all_at(&[1, 0, 0, 0], 0x14FF8).unwrap();
+        assert!(queue.stopped());
+
+        queue.stop();
+        queue.ring(Bell::Submission { tail: 9 });
+        assert_eq!(at(&registers, 0x1000), 0x0001_0001_0000_1003, "a doorbell after the stop");
+    }
+
+    #[test]
+    fn a_hung_up_device_is_gone() {
+        let (queue, _submission, _completion, device) = FakeDevice::queue(4, 64);
+        device.hang_up();
+        for _ in 0..3 {
+            assert!(matches!(queue.poll(LONG), Err(Error::Gone)));
+        }
+    }
+
+    #[test]
+    fn poll_ends_with_its_time_out() {
+        let (queue, _submission, _completion, _device) = FakeDevice::queue(4, 64);
+        assert!(!queue.poll(Duration::ZERO).unwrap());
+        assert!(!queue.poll(Duration::from_millis(1)).unwrap());
+    }
+
+    #[test]
+    fn the_longest_time_out_is_valid() {
+        let (queue, _submission, _completion, device) = FakeDevice::queue(4, 64);
+        device.wake();
+        assert!(queue.poll(Duration::MAX).unwrap());
+    }
+
+    /// A signal handled while asleep is a spurious return.
+    #[test]
+    fn signals_end_a_sleep_early() {
+        extern "C" fn nothing(_: libc::c_int) {}
+        // SAFETY: an empty handler for a signal that nothing else in this program uses.
+        unsafe { libc::signal(libc::SIGUSR2, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+        let (queue, _submission, _completion, _device) = FakeDevice::queue(4, 64);
+        let done = AtomicBool::new(false);
+        // SAFETY: gives this thread's id.
+        let sleeper = unsafe { libc::pthread_self() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    // SAFETY: the sleeper outlives this scope.
+                    unsafe { libc::pthread_kill(sleeper, libc::SIGUSR2) };
+                    std::thread::yield_now();
+                }
+            });
+            assert!(!queue.poll(LONG).unwrap());
+            done.store(true, Ordering::Release);
+        });
+    }
+
+    /// What a daemon does to the files it does not know, and what then gets their numbers.
+    #[test]
+    fn a_foreign_file_under_the_queues_number_is_left_alone() {
+        let (queue, submission, completion, device) = FakeDevice::queue(4, 64);
+        let number = queue.file.number().unwrap();
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        // SAFETY: both numbers are open; only the queue used the old one.
+        assert_eq!(unsafe { libc::dup2(theirs.as_raw_fd(), number) }, number);
+        drop(theirs);
+        assert!(matches!(queue.poll(LONG), Err(Error::Gone)));
+        queue.stop();
+        assert!(device.put());
+        drop((queue, submission, completion));
+        ours.set_nonblocking(true).unwrap();
+        let error = ours.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "the stranger's socket was closed");
+        // SAFETY: the duplicate made above, used no more.
+        unsafe { libc::close(number) };
+        // Blocking: another test's forked child may hold a copy for a moment.
+        ours.set_nonblocking(false).unwrap();
+        assert_eq!(ours.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_child_does_not_disturb_its_parents_queue() {
+        let (queue, mut submission, mut completion, device) = FakeDevice::queue(4, 64);
+        // SAFETY: the child calls nothing but the functions under test, which take no lock there, and `_exit`.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            let gone = matches!(queue.poll(LONG), Err(Error::Gone));
+            queue.stop();
+            let put = queue.halted();
+            drop((queue, submission, completion));
+            // SAFETY: leaves at once, running nothing of the test harness.
+            unsafe { libc::_exit(if gone && !put { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child just made.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert!(!device.put());
+        // SAFETY: no addresses in it.
+        unsafe { submission.submit(&[5; 64]) }.unwrap();
+        let taken = device.take(LONG).unwrap();
+        assert!(device.complete(taken.slot, &taken.descriptor));
+        assert!(queue.poll(LONG).unwrap());
+        assert!(completion.consume(&mut [0; 64]).unwrap().is_some());
+    }
+
+    #[test]
+    fn every_stop_returns_after_the_device_is_done() {
+        let (queue, _submission, _completion, device) = FakeDevice::queue(4, 64);
+        device.hold_stop(true);
+        let released = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    queue.stop();
+                    assert!(released.load(Ordering::Acquire));
+                });
+            }
+            assert!(device.wait_put(LONG));
+            released.store(true, Ordering::Release);
+            device.hold_stop(false);
+        });
+    }
+
+    #[test]
+    fn the_last_owner_stops_the_queue() {
+        let (queue, submission, completion, device) = FakeDevice::queue(4, 64);
+        drop(queue);
+        drop(submission);
+        assert!(!device.put());
+        drop(completion);
+        assert!(device.put());
+    }
+}
