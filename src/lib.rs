@@ -21,7 +21,11 @@ pub mod route;
 pub mod secret;
 pub mod stats;
 
+mod cost;
+mod descriptor;
 mod engine;
+mod health;
+mod queue;
 
 pub use engine::{Outcome, deflate, inflate, note_software, preview, rsa_private};
 pub use error::Error;

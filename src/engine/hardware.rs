@@ -1,0 +1,392 @@
+//! The hardware engine: routes a request, lends it to a queue, judges the answer, tells health.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, Policy};
+use crate::cost::{Class, Costs};
+use crate::descriptor::Fault;
+use crate::descriptor::zip::{InflatedSizes, MAX_FLAT_LEN_BYTES};
+use crate::health::{Admission, known};
+use crate::queue::inflight::Flight;
+use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
+use crate::queue::{SharedQueue, Timing, wait};
+use crate::request::compress::{DeflateSegment, InflateBody, Wrapper};
+use crate::request::pkey::RsaPrivateKey;
+use crate::route::{self, Inputs, route};
+use crate::stats::Counters;
+use crate::{Algorithm, Reason};
+
+/// Everything one process needs: configuration, counters, queues, measured costs.
+pub(super) struct Core {
+    pub(super) config: Arc<Config>,
+    pub(super) counters: Counters,
+    pub(super) costs: Costs,
+    pool: Pool,
+    cpus: usize,
+    probe_key: OnceLock<Option<RsaPrivateKey>>,
+}
+
+/// A request as routing sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    pub(super) algorithm: Algorithm,
+    pub(super) class: Class,
+    pub(super) len_bytes: usize,
+    work: Work,
+}
+
+impl Ask {
+    pub(super) fn rsa(key: &RsaPrivateKey) -> Self {
+        let len_bytes = key.len_bytes();
+        let algorithm = Algorithm::RsaPrivate(u16::try_from(len_bytes * 8).unwrap_or(0));
+        Self { algorithm, class: Class::of(algorithm, len_bytes, key.crt()), len_bytes, work: Work::Rsa }
+    }
+
+    pub(super) fn deflate(segment: &DeflateSegment) -> Self {
+        let len_bytes = segment.input.len();
+        let algorithm = Algorithm::Deflate;
+        Self { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work: Work::Deflate }
+    }
+
+    pub(super) fn inflate(body: &InflateBody<'_>) -> Self {
+        let len_bytes = body.input.len();
+        let algorithm = Algorithm::Inflate;
+        let work = Work::Inflate(body.wrapper);
+        Self { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work }
+    }
+}
+
+/// Requests of this many bytes or fewer, both sides together, are copied; longer ones use the caller's memory.
+const COPY_LIMIT: usize = 256 << 10;
+/// A deadline grows by itself for each of this many bytes.
+const DEADLINE_STEP: usize = 1 << 20;
+/// Refusals in a row of requests that are valid by construction before the device is paused.
+const PATIENCE: u32 = 3;
+/// The same for streams that came from outside and may be damaged.
+const PATIENCE_FOREIGN: u32 = 16;
+
+impl Core {
+    /// The core of this process; a child of a fork takes over what its parent had read.
+    pub(super) fn in_process(parent: Option<&Self>) -> Self {
+        let config = parent.map_or_else(|| Arc::new(Config::load()), |parent| Arc::clone(&parent.config));
+        Self::new(config, Box::new(Kernel))
+    }
+
+    pub(super) fn new(config: Arc<Config>, source: Box<dyn Source>) -> Self {
+        Self {
+            counters: Counters::open(&config),
+            costs: Costs::new(),
+            pool: Pool::new(source, &config.queue),
+            cpus: wait::cpus(),
+            probe_key: OnceLock::new(),
+            config,
+        }
+    }
+
+    pub(super) fn preview(&self, algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {
+        let work = match algorithm {
+            Algorithm::RsaPrivate(_) => Work::Rsa,
+            Algorithm::Deflate => Work::Deflate,
+            // Every ZIP device has this one.
+            Algorithm::Inflate => Work::Inflate(Wrapper::Zlib),
+        };
+        let ask = Ask { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work };
+        let devices = self.route(&ask, Instant::now())?;
+        let good = devices.iter().find(|device| device.set(work).health.good());
+        self.judge(
+            &ask,
+            good.map_or(route::Device::Paused, |_| route::Device::Ready),
+            good.map(|d| d.set(work).load()),
+        )
+    }
+
+    pub(super) fn try_rsa(
+        &self,
+        ask: &Ask,
+        key: &RsaPrivateKey,
+        input: &[u8],
+        output: &mut [u8],
+        check: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<(), Reason> {
+        if input.len() != key.len_bytes() || output.len() != key.len_bytes() {
+            return Err(Reason::Unsupported);
+        }
+        let (device, queue) = self.acquire(ask)?;
+        let flight = self.fly(ask, &device, &queue, |_| Flight::rsa(key, input))?;
+        let answer = self.judged(ask, &device, &queue, flight.rsa_answer())?;
+        if !check(answer.bytes()) {
+            return Err(self.wrong(ask, &device));
+        }
+        output.copy_from_slice(answer.bytes());
+        Ok(())
+    }
+
+    pub(super) fn try_deflate(&self, ask: &Ask, segment: &DeflateSegment) -> Result<Vec<u8>, Reason> {
+        if !(1..=DeflateSegment::MAX_LEN_BYTES).contains(&segment.input.len()) {
+            return Err(Reason::Unsupported);
+        }
+        let (device, queue) = self.acquire(ask)?;
+        let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
+        let flight =
+            self.fly(ask, &device, &queue, |device| Flight::deflate(segment, device.form, wrapper))?;
+        let (bytes, _) = self.judged(ask, &device, &queue, flight.deflate_answer())?;
+        if !bytes.ends_with(&known::SYNC_MARKER) {
+            return Err(self.wrong(ask, &device));
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn try_inflate(&self, ask: &Ask, body: &mut InflateBody<'_>) -> Result<InflatedSizes, Reason> {
+        let lengths = [body.input.len(), body.output.len()];
+        if lengths.iter().any(|len| !(1..=MAX_FLAT_LEN_BYTES).contains(len)) {
+            return Err(Reason::Unsupported);
+        }
+        let (device, queue) = self.acquire(ask)?;
+        let flight = if lengths.iter().sum::<usize>() <= COPY_LIMIT {
+            self.fly(ask, &device, &queue, |device| Flight::inflate(body, device.form))?
+        } else {
+            let start = Instant::now();
+            let answered = queue.run_direct(body, device.form, &self.timing(ask));
+            self.arrived(ask, &device, &queue, start, answered)?
+        };
+        self.judged(ask, &device, &queue, flight.inflate_answer(body.output))
+    }
+
+    /// Policy, presence, capability, size and cost: the devices that may serve `ask`, nearest first.
+    fn route(&self, ask: &Ask, now: Instant) -> Result<Vec<Arc<Device>>, Reason> {
+        if self.config.policy(ask.algorithm) == Policy::Software {
+            // Not even a look for devices.
+            self.judge(ask, route::Device::Absent, None)?;
+        }
+        self.pool.upkeep(now);
+        let (able, any) = self.pool.candidates(ask.work);
+        let device = match (able.is_empty(), any) {
+            (false, _) => route::Device::Ready,
+            (true, true) => route::Device::Incapable,
+            (true, false) => route::Device::Absent,
+        };
+        self.judge(ask, device, None)?;
+        Ok(able)
+    }
+
+    fn judge(&self, ask: &Ask, device: route::Device, load: Option<(usize, usize)>) -> Result<(), Reason> {
+        let (outstanding, capacity) = load.unwrap_or((0, 1));
+        route(&Inputs {
+            policy: self.config.policy(ask.algorithm),
+            device,
+            len_bytes: u64::try_from(ask.len_bytes).unwrap_or(u64::MAX),
+            min_bytes: u64::try_from(self.config.min_bytes(ask.algorithm)).unwrap_or(u64::MAX),
+            outstanding: u32::try_from(outstanding).unwrap_or(u32::MAX),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+            hardware: self.costs.hardware(ask.class),
+            software: self.costs.software(ask.class),
+        })
+    }
+
+    /// A healthy device and a queue of it.
+    fn acquire(&self, ask: &Ask) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
+        let now = Instant::now();
+        let policy = self.config.policy(ask.algorithm);
+        let devices = match self.route(ask, now) {
+            Ok(devices) if policy == Policy::Auto && self.costs.sample(ask.class) => {
+                // Now and then the other engine is measured.
+                drop(devices);
+                return Err(Reason::Policy);
+            }
+            Ok(devices) => devices,
+            Err(Reason::Policy) if policy == Policy::Auto && self.costs.sample(ask.class) => {
+                self.pool.candidates(ask.work).0
+            }
+            Err(reason) => return Err(reason),
+        };
+        let mut refused = Reason::Paused;
+        for device in devices {
+            let set = device.set(ask.work);
+            if !self.admitted(&device, ask.work, now) {
+                continue;
+            }
+            match self.pool.queue(&device, set, now, policy == Policy::Hardware) {
+                Ok(queue) => return Ok((device, queue)),
+                Err(reason) => {
+                    if matches!(reason, Reason::Reset | Reason::NoDevice) {
+                        set.health.failed(now, &self.config.health);
+                    }
+                    refused = reason;
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    /// Lends a request to the queue and waits for it.
+    fn fly(
+        &self,
+        ask: &Ask,
+        device: &Device,
+        queue: &SharedQueue,
+        flight: impl FnOnce(&Device) -> Box<Flight>,
+    ) -> Result<Box<Flight>, Reason> {
+        let start = Instant::now();
+        let answered = queue.submit(flight(device)).and_then(|ticket| queue.wait(&ticket, &self.timing(ask)));
+        self.arrived(ask, device, queue, start, answered)
+    }
+
+    /// Notes how long an answer took, or why there is none.
+    fn arrived(
+        &self,
+        ask: &Ask,
+        device: &Device,
+        queue: &SharedQueue,
+        start: Instant,
+        answered: Result<Box<Flight>, Reason>,
+    ) -> Result<Box<Flight>, Reason> {
+        let failed = match &answered {
+            Ok(_) => {
+                self.costs.note_hardware(ask.class, start.elapsed());
+                // Right for us, and something impossible behind it.
+                queue.death().is_some()
+            }
+            Err(reason) => *reason != Reason::Busy,
+        };
+        if failed && queue.first_report() {
+            device.set(ask.work).health.failed(Instant::now(), &self.config.health);
+        }
+        answered
+    }
+
+    /// Tells health what the completed descriptor says.
+    fn judged<T>(
+        &self,
+        ask: &Ask,
+        device: &Device,
+        queue: &SharedQueue,
+        answer: Result<T, Fault>,
+    ) -> Result<T, Reason> {
+        let health = &device.set(ask.work).health;
+        match answer {
+            Ok(answer) => {
+                health.answered();
+                Ok(answer)
+            }
+            Err(Fault::Status(_)) => {
+                let foreign = matches!(ask.work, Work::Inflate(_));
+                let patience = if foreign { PATIENCE_FOREIGN } else { PATIENCE };
+                health.refused(Instant::now(), &self.config.health, patience);
+                Err(Reason::DeviceError)
+            }
+            Err(Fault::Impossible) => {
+                queue.retire();
+                health.failed(Instant::now(), &self.config.health);
+                Err(Reason::DeviceError)
+            }
+        }
+    }
+
+    fn wrong(&self, ask: &Ask, device: &Device) -> Reason {
+        device.set(ask.work).health.wrong(Instant::now(), &self.config.health);
+        Reason::WrongResult
+    }
+
+    fn timing(&self, ask: &Ask) -> Timing {
+        let steps = match ask.work {
+            Work::Rsa => 1,
+            Work::Deflate | Work::Inflate(_) => {
+                1 + u32::try_from(ask.len_bytes / DEADLINE_STEP).unwrap_or(u32::MAX)
+            }
+        };
+        Timing {
+            expected: self.costs.hardware(ask.class),
+            deadline: self.config.wait.deadline.saturating_mul(steps).min(DEADLINE_LIMIT),
+            spin_max: self.config.wait.spin_max,
+            sleep_min: self.config.wait.sleep_min,
+            cpus: self.cpus,
+        }
+    }
+
+    /// True when health lets a request through. A paused device is probed on the way: started by one caller, looked
+    /// after by a later one; nobody waits for it, nothing of it is counted.
+    fn admitted(&self, device: &Device, work: Work, now: Instant) -> bool {
+        let health = &device.set(work).health;
+        match health.admit(now) {
+            Admission::Go => true,
+            Admission::Wait => false,
+            Admission::Start => {
+                self.probe(device, work, now);
+                false
+            }
+            Admission::Check(probe) => {
+                let Some(flight) = probe.queue.fetch(&probe.ticket) else {
+                    let waiting = if probe.queue.usable() { health.probing(probe, now) } else { Err(probe) };
+                    if let Err(lost) = waiting {
+                        lost.queue.retire();
+                        health.failed(now, &self.config.health);
+                    }
+                    return false;
+                };
+                if !right(device, work, flight) {
+                    health.wrong(now, &self.config.health);
+                    return false;
+                }
+                let good = health.passed(now);
+                if !good {
+                    self.probe(device, work, now);
+                }
+                good
+            }
+        }
+    }
+
+    /// Sends a known question; a later caller compares the answer.
+    fn probe(&self, device: &Device, work: Work, now: Instant) {
+        let set = device.set(work);
+        let submitted = self.question(device, work).and_then(|flight| {
+            let queue = self.pool.queue(device, set, now, false)?;
+            let ticket = queue.submit(flight)?;
+            Ok(Probe { queue, ticket })
+        });
+        let started =
+            submitted.map_err(|_| ()).and_then(|probe| set.health.probing(probe, now).map_err(drop));
+        if started.is_err() {
+            set.health.failed(now, &self.config.health);
+        }
+    }
+
+    fn question(&self, device: &Device, work: Work) -> Result<Box<Flight>, Reason> {
+        match work {
+            Work::Rsa => {
+                let key = self.probe_key.get_or_init(|| known::rsa_key().ok());
+                let key = key.as_ref().ok_or(Reason::Unsupported)?;
+                Ok(Flight::rsa(key, &known::rsa_input()))
+            }
+            Work::Deflate => {
+                let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
+                Ok(Flight::deflate(&known::segment(), device.form, wrapper))
+            }
+            Work::Inflate(_) => {
+                let mut room = known::text();
+                Ok(Flight::inflate(&known::inflate_body(&mut room), device.form))
+            }
+        }
+    }
+}
+
+/// Longest deadline of any request.
+const DEADLINE_LIMIT: Duration = Duration::from_secs(60);
+
+/// True when the answer to a known question is the known one.
+fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
+    match work {
+        Work::Rsa => flight.rsa_answer().is_ok_and(|answer| known::rsa_right(answer.bytes())),
+        Work::Deflate => match (flight.deflate_answer(), device.deflate_wrapper()) {
+            (Ok((bytes, answer)), Some(wrapper)) => known::deflate_right(&bytes, &answer, wrapper),
+            _ => false,
+        },
+        Work::Inflate(_) => {
+            let mut output = vec![0; known::text().len()];
+            flight.inflate_answer(&mut output).is_ok_and(|sizes| {
+                output.get(..sizes.produced).is_some_and(|text| known::inflate_right(sizes.consumed, text))
+            })
+        }
+    }
+}

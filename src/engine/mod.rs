@@ -1,0 +1,162 @@
+//! One way in: each function takes a checked request and the software to run when hardware does not answer.
+//!
+//! One routed request is one count, in exactly one place. The calling thread's errno is left as it was.
+
+mod hardware;
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use crate::cost::Class;
+use crate::queue::fork::PerProcess;
+use crate::queue::wait::ErrnoKept;
+use crate::request::compress::{DeflateSegment, DeflatedSegment, InflateBody, Inflated};
+use crate::request::pkey::RsaPrivateKey;
+use crate::{Algorithm, Reason};
+use hardware::{Ask, Core};
+
+/// Who answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<H, S> {
+    /// The device did, and its answer passed its check.
+    Hardware(H),
+    /// The front door's own function did; this is what it returned.
+    Software(S),
+}
+
+/// Says, without counting, where a request of `algorithm` with `len_bytes` of payload would go now: `Ok` hardware,
+/// `Err` software and why. For front doors that must choose before they have gathered a request. Cheap; opens nothing.
+/// # Errors
+/// The reason software would be counted under.
+pub fn preview(algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {
+    let _errno = ErrnoKept::new();
+    core().preview(algorithm, len_bytes)
+}
+
+/// Counts work that a front door did in software without building a request (a stream pinned to software, a tail).
+/// `requests`: how many routed requests it stands for, may be 0; `len_bytes`: plain-text bytes.
+pub fn note_software(algorithm: Algorithm, reason: Reason, requests: u64, len_bytes: u64) {
+    let _errno = ErrnoKept::new();
+    core().counters.software(algorithm, reason, requests, len_bytes);
+}
+
+/// input^d mod n. `input` and `output`: exactly `key.len_bytes()` bytes, big-endian, `input` below the modulus.
+///
+/// `check` is given the device's answer and says whether output^e mod n gives the input back; a device answer that fails is
+/// thrown away, counted against the device, and software runs. `software` runs at most once, on the calling thread,
+/// and only if no hardware answer is delivered; `output` is then untouched.
+pub fn rsa_private<S>(
+    key: &RsaPrivateKey,
+    input: &[u8],
+    output: &mut [u8],
+    check: impl FnOnce(&[u8]) -> bool,
+    software: impl FnOnce() -> S,
+) -> Outcome<(), S> {
+    core().rsa_private(key, input, output, check, software)
+}
+
+/// Compresses one segment. `software` as in [`rsa_private`].
+pub fn deflate<S>(segment: &DeflateSegment, software: impl FnOnce() -> S) -> Outcome<DeflatedSegment, S> {
+    core().deflate(segment, software)
+}
+
+/// Inflates one whole body. `software` runs when hardware did not answer or met anything but a complete, valid stream
+/// that fits `output`; `output` then holds anything. The plain-text bytes of `software` are not known here: a front door
+/// that wants them counted adds them with [`note_software`] and no request.
+pub fn inflate<S>(
+    body: InflateBody<'_>,
+    software: impl FnOnce(InflateBody<'_>) -> S,
+) -> Outcome<Inflated, S> {
+    core().inflate(body, software)
+}
+
+impl Core {
+    fn rsa_private<S>(
+        &self,
+        key: &RsaPrivateKey,
+        input: &[u8],
+        output: &mut [u8],
+        check: impl FnOnce(&[u8]) -> bool,
+        software: impl FnOnce() -> S,
+    ) -> Outcome<(), S> {
+        let ask = Ask::rsa(key);
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = self.try_rsa(&ask, key, input, output, check);
+            self.count(&ask, attempt.as_ref().err().copied(), ask.len_bytes);
+            attempt
+        };
+        match attempt {
+            Ok(()) => Outcome::Hardware(()),
+            Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
+        }
+    }
+
+    fn deflate<S>(
+        &self,
+        segment: &DeflateSegment,
+        software: impl FnOnce() -> S,
+    ) -> Outcome<DeflatedSegment, S> {
+        let ask = Ask::deflate(segment);
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = self.try_deflate(&ask, segment);
+            self.count(&ask, attempt.as_ref().err().copied(), ask.len_bytes);
+            attempt
+        };
+        match attempt {
+            Ok(bytes) => Outcome::Hardware(DeflatedSegment { bytes }),
+            Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
+        }
+    }
+
+    fn inflate<S>(
+        &self,
+        mut body: InflateBody<'_>,
+        software: impl FnOnce(InflateBody<'_>) -> S,
+    ) -> Outcome<Inflated, S> {
+        let ask = Ask::inflate(&body);
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = self.try_inflate(&ask, &mut body);
+            let produced = attempt.as_ref().map_or(0, |sizes| sizes.produced);
+            self.count(&ask, attempt.as_ref().err().copied(), produced);
+            attempt
+        };
+        match attempt {
+            Ok(sizes) => Outcome::Hardware(Inflated { consumed: sizes.consumed, produced: sizes.produced }),
+            Err(reason) => Outcome::Software(self.timed(&ask, reason, || software(body))),
+        }
+    }
+
+    fn count(&self, ask: &Ask, software: Option<Reason>, len_bytes: usize) {
+        let len_bytes = u64::try_from(len_bytes).unwrap_or(u64::MAX);
+        match software {
+            None => self.counters.hardware(ask.algorithm, len_bytes),
+            Some(reason) => self.counters.software(ask.algorithm, reason, 1, len_bytes),
+        }
+    }
+
+    /// Runs the front door's software. Its time is of interest only where a device is there to compare with.
+    fn timed<S>(&self, ask: &Ask, reason: Reason, software: impl FnOnce() -> S) -> S {
+        if reason != Reason::Policy || self.costs.hardware(ask.class).is_none() {
+            return software();
+        }
+        let start = Instant::now();
+        let result = software();
+        self.costs.note_software(ask.class, start.elapsed());
+        result
+    }
+}
+
+/// This process's core, made at the first request.
+fn core() -> &'static Core {
+    static PROCESS: PerProcess<Core> = PerProcess::new();
+    PROCESS.value(Core::in_process)
+}
+
+/// The class of a request whose key form is not known yet.
+fn class_of(algorithm: Algorithm, len_bytes: usize) -> Class {
+    Class::of(algorithm, len_bytes, true)
+}

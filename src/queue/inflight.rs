@@ -1,0 +1,400 @@
+//! Memory in flight: what is lent to a device, by whom, and when it comes back.
+//!
+//! Two kinds. *Owned*: the request holds a copy of its input and its own output; when the caller stops waiting, they stay
+//! in the slot until the completion arrives or the queue is gone. *Direct*: the caller's own memory, by plain pointer;
+//! it comes back by completion, or when the queue has been stopped, drained and closed, and the caller waits for that
+//! ([`SharedQueue::run_direct`]). Nothing lent lies on a stack, and nothing stays lent after its call returned.
+
+#![expect(unsafe_code, reason = "lends memory to a device by address")]
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use uacce_sys::SubmissionRing;
+use zeroize::Zeroize;
+
+use super::slots::Ticket;
+use super::{SharedQueue, Timing};
+use crate::descriptor::hpre::RsaPrivate;
+use crate::descriptor::zip::{self, Deflate, Deflated, Form, Inflate, InflatedSizes};
+use crate::descriptor::{Descriptor, Fault, MAX_LEN_BYTES};
+use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
+use crate::request::pkey::RsaPrivateKey;
+use crate::secret::Secret;
+use crate::stats::Reason;
+
+/// Heap bytes at a fixed address. While lent nobody looks at them; whoever holds the value may take the bytes.
+#[derive(Debug)]
+struct Region {
+    bytes: NonNull<[u8]>,
+    secret: bool,
+}
+
+// SAFETY: a Region owns its bytes alone and gives no shared access to them; it may move and be dropped anywhere.
+unsafe impl Send for Region {}
+
+impl Region {
+    /// `len_bytes` zero bytes. `secret`: erase them on drop.
+    fn zeroed(len_bytes: usize, secret: bool) -> Self {
+        Self::of(vec![0; len_bytes], secret)
+    }
+
+    fn of(bytes: Vec<u8>, secret: bool) -> Self {
+        Self { bytes: NonNull::from(Box::leak(bytes.into_boxed_slice())), secret }
+    }
+
+    fn address(&self) -> u64 {
+        address(self.bytes.as_ptr().cast())
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes; the device is done with them.
+    fn into_vec(self) -> Vec<u8> {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the pointer came from `Box::leak` in `of` and is given up here, once: `this` is never dropped.
+        unsafe { Box::from_raw(this.bytes.as_ptr()) }.into_vec()
+    }
+
+    /// The bytes; the device is done with them.
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the allocation lives as long as `self`. The device does not write: a Region is reachable only through
+        // its Flight, and a Flight that is out lies inside the slot table, which hands it out after its completion.
+        unsafe { self.bytes.as_ref() }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: as in `into_vec`; a Region that gave its bytes away is not dropped.
+        let mut bytes = unsafe { Box::from_raw(self.bytes.as_ptr()) };
+        if self.secret {
+            bytes.zeroize();
+        }
+    }
+}
+
+/// Memory of a caller that waits until it has it back.
+#[derive(Debug)]
+struct CallerMemory {
+    start: u64,
+    len_bytes: usize,
+}
+
+/// Bytes the device reads.
+#[derive(Debug)]
+enum Input {
+    Owned(Region),
+    Shared(Arc<Vec<u8>>),
+    Caller(CallerMemory),
+}
+
+impl Input {
+    fn address(&self) -> u64 {
+        match self {
+            Self::Owned(region) => region.address(),
+            Self::Shared(bytes) => address(bytes.as_ptr()),
+            Self::Caller(memory) => memory.start,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Owned(region) => region.len(),
+            Self::Shared(bytes) => bytes.len(),
+            Self::Caller(memory) => memory.len_bytes,
+        }
+    }
+}
+
+/// Bytes the device writes.
+#[derive(Debug)]
+enum Output {
+    Owned(Region),
+    Caller(CallerMemory),
+}
+
+impl Output {
+    fn address(&self) -> u64 {
+        match self {
+            Self::Owned(region) => region.address(),
+            Self::Caller(memory) => memory.start,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Owned(region) => region.len(),
+            Self::Caller(memory) => memory.len_bytes,
+        }
+    }
+}
+
+/// What the device is asked to do with the lent memory.
+#[derive(Debug)]
+enum Operation {
+    Rsa { crt: bool, key: Arc<Secret> },
+    Deflate { form: Form, wrapper: Wrapper, window: Window, context: Region },
+    Inflate { form: Form, wrapper: Wrapper },
+}
+
+/// One request with everything it lends: the only maker of descriptors, so that no address in a descriptor belongs to
+/// anything else.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    operation: Operation,
+    input: Input,
+    output: Output,
+    completed: [u8; MAX_LEN_BYTES],
+}
+
+impl Flight {
+    /// An RSA private operation. `input`: `key.len_bytes()` bytes, copied.
+    pub(crate) fn rsa(key: &RsaPrivateKey, input: &[u8]) -> Box<Self> {
+        Self::new(
+            Operation::Rsa { crt: key.crt(), key: Arc::clone(key.material()) },
+            Input::Owned(Region::of(input.to_vec(), true)),
+            Output::Owned(Region::zeroed(key.len_bytes(), true)),
+        )
+    }
+
+    /// A segment to compress. `wrapper`: the type of request that gives raw blocks on this device.
+    pub(crate) fn deflate(segment: &DeflateSegment, form: Form, wrapper: Wrapper) -> Box<Self> {
+        let context = Region::zeroed(zip::CONTEXT_LEN_BYTES, false);
+        let room = zip::deflate_room(segment.input.len());
+        Self::new(
+            Operation::Deflate { form, wrapper, window: segment.window, context },
+            Input::Shared(Arc::clone(&segment.input)),
+            Output::Owned(Region::zeroed(room, false)),
+        )
+    }
+
+    /// A body to inflate, through copies.
+    pub(crate) fn inflate(body: &InflateBody<'_>, form: Form) -> Box<Self> {
+        Self::new(
+            Operation::Inflate { form, wrapper: body.wrapper },
+            Input::Owned(Region::of(body.input.to_vec(), false)),
+            Output::Owned(Region::zeroed(body.output.len(), false)),
+        )
+    }
+
+    fn new(operation: Operation, input: Input, output: Output) -> Box<Self> {
+        Box::new(Self { operation, input, output, completed: [0; MAX_LEN_BYTES] })
+    }
+
+    /// Fills `bytes` with the descriptor.
+    pub(crate) fn encode(&self, tag: u32, bytes: &mut [u8]) {
+        match &self.operation {
+            Operation::Rsa { crt, key } => self.as_rsa(*crt, key).encode(tag, bytes),
+            Operation::Deflate { form, wrapper, window, context } => {
+                self.as_deflate(*form, *wrapper, *window, context).encode(tag, bytes);
+            }
+            Operation::Inflate { form, wrapper } => self.as_inflate(*form, *wrapper).encode(tag, bytes),
+        }
+    }
+
+    /// Keeps what the device reported.
+    pub(crate) fn store(&mut self, completed: &[u8]) {
+        for (kept, reported) in self.completed.iter_mut().zip(completed) {
+            *kept = *reported;
+        }
+    }
+
+    /// The answer of [`Self::rsa`]: `len_bytes()` bytes, big-endian, erased on drop.
+    /// # Errors
+    /// [`Fault`] of the completed descriptor.
+    pub(crate) fn rsa_answer(self: Box<Self>) -> Result<RsaAnswer, Fault> {
+        let Operation::Rsa { crt, key } = &self.operation else { return Err(Fault::Impossible) };
+        self.as_rsa(*crt, key).decode(&self.completed)?;
+        match self.output {
+            Output::Owned(region) => Ok(RsaAnswer(region)),
+            Output::Caller(_) => Err(Fault::Impossible),
+        }
+    }
+
+    /// The answer of [`Self::deflate`]: exactly the bytes produced, and what the device said of them.
+    /// # Errors
+    /// [`Fault`] of the completed descriptor.
+    pub(crate) fn deflate_answer(self: Box<Self>) -> Result<(Vec<u8>, Deflated), Fault> {
+        let Operation::Deflate { form, wrapper, window, context } = &self.operation else {
+            return Err(Fault::Impossible);
+        };
+        let answer = self.as_deflate(*form, *wrapper, *window, context).decode(&self.completed)?;
+        let Output::Owned(region) = self.output else { return Err(Fault::Impossible) };
+        let mut bytes = region.into_vec();
+        bytes.truncate(answer.produced);
+        Ok((bytes, answer))
+    }
+
+    /// The sizes of an inflate answer; with owned memory the plain text is copied to `output`, where it fits by
+    /// construction: `output` is the slice the request was made for.
+    /// # Errors
+    /// [`Fault`] of the completed descriptor.
+    pub(crate) fn inflate_answer(self: Box<Self>, output: &mut [u8]) -> Result<InflatedSizes, Fault> {
+        let Operation::Inflate { form, wrapper } = &self.operation else { return Err(Fault::Impossible) };
+        let sizes = self.as_inflate(*form, *wrapper).decode(&self.completed)?;
+        if let Output::Owned(region) = &self.output {
+            let target = output.get_mut(..sizes.produced).ok_or(Fault::Impossible)?;
+            target.copy_from_slice(region.bytes().get(..sizes.produced).ok_or(Fault::Impossible)?);
+        }
+        Ok(sizes)
+    }
+
+    fn as_rsa(&self, crt: bool, key: &Secret) -> RsaPrivate {
+        RsaPrivate {
+            crt,
+            width_bytes: self.input.len(),
+            key: address(key.bytes().as_ptr()),
+            input: self.input.address(),
+            output: self.output.address(),
+        }
+    }
+
+    fn as_deflate(&self, form: Form, wrapper: Wrapper, window: Window, context: &Region) -> Deflate {
+        Deflate {
+            form,
+            wrapper,
+            window,
+            input: self.input.address(),
+            input_len: flat_len(self.input.len()),
+            output: self.output.address(),
+            output_len: flat_len(self.output.len()),
+            context: context.address(),
+        }
+    }
+
+    fn as_inflate(&self, form: Form, wrapper: Wrapper) -> Inflate {
+        Inflate {
+            form,
+            wrapper,
+            input: self.input.address(),
+            input_len: flat_len(self.input.len()),
+            output: self.output.address(),
+            output_len: flat_len(self.output.len()),
+        }
+    }
+}
+
+/// The result of an RSA operation, erased on drop.
+#[derive(Debug)]
+pub(crate) struct RsaAnswer(Region);
+
+impl RsaAnswer {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+/// Writes the descriptor of `flight` into the ring and rings the doorbell. The one place where memory is lent.
+///
+/// `flight` must lie in the slot table under `tag` already; the table keeps it until its completion, and the queue drops
+/// the table after it has been stopped and closed.
+/// # Errors
+/// As [`SubmissionRing::submit`]; the device has not seen the request then.
+pub(super) fn lend(ring: &mut SubmissionRing, descriptor: &[u8]) -> Result<u16, uacce_sys::Error> {
+    // SAFETY: the descriptor was made by `Flight::encode`, so each address in it points into memory which that Flight
+    // owns, shares, or (Direct) which a caller lends who waits in `run_direct`. The Flight lies in the slot table;
+    // `Slots` gives it out or drops it only on its completion, and `SharedQueue` closes the queue before it drops the
+    // table. Outputs are unaliased: a Region is its Flight's alone, a caller's output came as `&mut`.
+    unsafe { ring.submit(descriptor) }
+}
+
+impl SharedQueue {
+    /// Inflates with the caller's own memory, and returns when the device no longer touches it: after the completion,
+    /// or after this queue has been stopped, drained and closed.
+    /// # Errors
+    /// The reason for software; `body.output` then holds anything.
+    pub(crate) fn run_direct(
+        &self,
+        body: &mut InflateBody<'_>,
+        form: Form,
+        timing: &Timing,
+    ) -> Result<Box<Flight>, Reason> {
+        let input = CallerMemory { start: address(body.input.as_ptr()), len_bytes: body.input.len() };
+        let output = CallerMemory { start: address(body.output.as_mut_ptr()), len_bytes: body.output.len() };
+        let flight = Flight::new(
+            Operation::Inflate { form, wrapper: body.wrapper },
+            Input::Caller(input),
+            Output::Caller(output),
+        );
+        let ticket: Ticket = self.submit(flight)?;
+        // From here to its completion the caller's memory is lent; any other way out leads through `close`.
+        let recall = Recall(self);
+        let flight = self.wait(&ticket, timing)?;
+        std::mem::forget(recall);
+        Ok(flight)
+    }
+}
+
+/// Closes the queue when dropped: the lent memory of the caller's frame must come back, even if the thread unwinds.
+struct Recall<'a>(&'a SharedQueue);
+
+impl Drop for Recall<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The address a device uses for `pointer`: the process's own (SVA). Exposes the pointer: the device may follow it.
+fn address(pointer: *const u8) -> u64 {
+    pointer.expose_provenance() as u64
+}
+
+/// A length as descriptors carry it. Lengths are checked when a request is built; one that would not fit becomes 0, which
+/// every device refuses.
+fn flat_len(len_bytes: usize) -> u32 {
+    if len_bytes <= zip::MAX_FLAT_LEN_BYTES { u32::try_from(len_bytes).unwrap_or(0) } else { 0 }
+}
+
+/// What a test's device does with the addresses it was given.
+#[cfg(test)]
+pub(crate) mod device_view {
+    /// Reads lent memory.
+    pub(crate) fn read(address: u64, len_bytes: usize) -> Vec<u8> {
+        let start = std::ptr::with_exposed_provenance(usize::try_from(address).unwrap());
+        // SAFETY: the test's device passes addresses and lengths of a descriptor that is in flight.
+        unsafe { std::slice::from_raw_parts(start, len_bytes) }.to_vec()
+    }
+
+    /// Writes lent memory.
+    pub(crate) fn write(address: u64, bytes: &[u8]) {
+        let start = std::ptr::with_exposed_provenance_mut(usize::try_from(address).unwrap());
+        // SAFETY: as in `read`; the output of a request in flight is nobody else's.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn miri_a_region_gives_its_bytes_away_once() {
+        let region = Region::of(vec![1, 2, 3], false);
+        assert_eq!(region.bytes(), [1, 2, 3]);
+        assert_eq!(region.into_vec(), [1, 2, 3]);
+        drop(Region::zeroed(100, true));
+        assert_eq!(Region::zeroed(0, true).into_vec(), []);
+    }
+
+    #[test]
+    fn lengths_beyond_the_descriptor_are_refused_by_being_zero() {
+        assert_eq!(flat_len(zip::MAX_FLAT_LEN_BYTES), 8 << 20);
+        assert_eq!(flat_len(zip::MAX_FLAT_LEN_BYTES + 1), 0);
+    }
+
+    #[test]
+    fn a_shared_input_is_lent_without_a_copy() {
+        let input = Arc::new(vec![7; 1000]);
+        let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32 };
+        let flight = Flight::deflate(&segment, Form::Type3, Wrapper::Raw);
+        let mut bytes = [0; MAX_LEN_BYTES];
+        flight.encode(1, &mut bytes);
+        assert_eq!(bytes[72..80], address(input.as_ptr()).to_le_bytes());
+        assert_eq!(bytes[16..20], 1000u32.to_le_bytes());
+        drop(flight);
+        assert_eq!(Arc::strong_count(&input), 2);
+    }
+}

@@ -1,0 +1,519 @@
+//! Which queues exist: one set per (device, queue class), shared by all threads, within the process's budget.
+//!
+//! The nearest device comes first. Opening and stopping hold no lock: requests that come meanwhile use another queue or
+//! software, except under the policy `hardware`, where they wait for the opening. There is no thread: what is to be done
+//! later (looking for devices, giving idle queues back) is done by a later call.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
+use std::time::{Duration, Instant};
+
+use uacce_sys::{DeviceInfo, Error, QueueClass, Roots};
+
+use super::slots::Ticket;
+use super::{Opened, SharedQueue, fork, recover};
+use crate::config;
+use crate::descriptor::TagPlace;
+use crate::descriptor::zip::Form;
+use crate::health::Health;
+use crate::request::compress::Wrapper;
+use crate::stats::Reason;
+
+/// Where devices come from: the kernel, or a test.
+pub(crate) trait Source: Send + Sync {
+    /// The devices there are.
+    fn devices(&self) -> Vec<Found>;
+    /// Opens and starts a queue.
+    /// # Errors
+    /// As [`uacce_sys::open`].
+    fn open(&self, found: &Found, class: u16) -> Result<Opened, Error>;
+}
+
+/// What is known of a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) api_version: u32,
+    pub(crate) algorithms: Vec<String>,
+    pub(crate) sva: bool,
+    pub(crate) isolated: bool,
+    /// The device's NUMA node, -1 unknown.
+    pub(crate) numa_node: i32,
+    pub(crate) numa_distance: Option<i32>,
+    /// What opens it; none in tests.
+    pub(crate) info: Option<DeviceInfo>,
+}
+
+/// The kernel's devices.
+#[derive(Debug)]
+pub(crate) struct Kernel;
+
+impl Source for Kernel {
+    fn devices(&self) -> Vec<Found> {
+        let found = |info: DeviceInfo| Found {
+            name: info.name.clone(),
+            api_version: info.api_version,
+            algorithms: info.algorithms.clone(),
+            sva: info.sva(),
+            isolated: info.isolated || info.dev_state.is_some_and(|state| state < 0),
+            numa_node: info.numa_node,
+            numa_distance: info.numa_distance,
+            info: Some(info),
+        };
+        uacce_sys::discover(&Roots::default()).into_iter().map(found).collect()
+    }
+
+    fn open(&self, found: &Found, class: u16) -> Result<Opened, Error> {
+        match &found.info {
+            Some(info) => uacce_sys::open(info, QueueClass(class)),
+            None => Err(Error::Gone),
+        }
+    }
+}
+
+/// Kinds of work, by the queue that serves them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// HPRE, class 0.
+    Rsa,
+    /// ZIP, class 0.
+    Deflate,
+    /// ZIP, class 1. The wrapper of the body decides which devices can.
+    Inflate(Wrapper),
+}
+
+impl Work {
+    fn family(self) -> Family {
+        match self {
+            Self::Rsa => Family::Hpre,
+            Self::Deflate | Self::Inflate(_) => Family::Zip,
+        }
+    }
+
+    fn class(self) -> u16 {
+        match self {
+            Self::Rsa | Self::Deflate => 0,
+            Self::Inflate(_) => 1,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Hpre,
+    Zip,
+}
+
+/// A probe with a known answer, under way.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    pub(crate) queue: Arc<SharedQueue>,
+    pub(crate) ticket: Ticket,
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        // Without effect when the answer was fetched.
+        self.queue.abandon(&self.ticket);
+    }
+}
+
+/// A device this library can drive.
+#[derive(Debug)]
+pub(crate) struct Device {
+    found: Found,
+    family: Family,
+    /// Of a ZIP device.
+    pub(crate) form: Form,
+    /// Queue class 0, queue class 1.
+    sets: [Set; 2],
+}
+
+/// The queues of one class of one device.
+#[derive(Debug)]
+pub(crate) struct Set {
+    class: u16,
+    tag_place: TagPlace,
+    pub(crate) health: Health<Probe>,
+    state: Mutex<SetState>,
+    /// An opening ended.
+    opened: Condvar,
+}
+
+#[derive(Debug)]
+struct SetState {
+    queues: Vec<Arc<SharedQueue>>,
+    opening: bool,
+    /// No attempt to open before.
+    retry: Option<Instant>,
+    /// Attempts refused in a row.
+    refusals: u32,
+}
+
+/// Requests outstanding on every queue of a set before another queue is opened.
+const CROWDED: usize = 32;
+/// Most queues of one set.
+const SET_LIMIT: usize = 4;
+/// How long a request under the policy `hardware` waits for another's opening.
+const OPENING_LIMIT: Duration = Duration::from_secs(5);
+/// A queue not used for this long may be closed for the sake of another device's.
+const UNUSED_MS: u64 = 100;
+/// Looks for devices are this much rarer while there are some.
+const SETTLED_FACTOR: u32 = 10;
+
+impl Device {
+    /// `None`: not one of ours, or not usable in this process (no shared address space, isolated).
+    fn new(found: Found) -> Option<Self> {
+        let has = |name: &str| found.algorithms.iter().any(|algorithm| algorithm == name);
+        let family = if has("rsa") {
+            Family::Hpre
+        } else if has("zlib") || has("gzip") || has("deflate") {
+            Family::Zip
+        } else {
+            return None;
+        };
+        // Without SVA payloads would have to bounce through the reserved region (uacce-qm §7.3): the place for that is
+        // `Flight`, which knows every address of a request. Until then such a device is not used.
+        if !found.sva || found.isolated || found.api_version < 2 {
+            return None;
+        }
+        let form = if found.api_version == 2 { Form::Type0 } else { Form::Type3 };
+        let tag_place = if family == Family::Hpre { TagPlace::Hpre } else { form.tag_place() };
+        let sets = [0, 1].map(|class| Set::new(class, tag_place));
+        Some(Self { found, family, form, sets })
+    }
+
+    fn lists(&self, name: &str) -> bool {
+        self.found.algorithms.iter().any(|algorithm| algorithm == name)
+    }
+
+    /// The request type that compresses into raw blocks (`zlib-abi §2.1`): the raw one where there is one.
+    pub(crate) fn deflate_wrapper(&self) -> Option<Wrapper> {
+        if self.lists("deflate") && self.form == Form::Type3 {
+            Some(Wrapper::Raw)
+        } else if self.lists("zlib") {
+            Some(Wrapper::Zlib)
+        } else {
+            None
+        }
+    }
+
+    fn can(&self, work: Work) -> bool {
+        match work {
+            Work::Rsa => self.lists("rsa"),
+            Work::Deflate => self.deflate_wrapper().is_some(),
+            // Raw deflate exists in the newer form only (`zip §1.3`).
+            Work::Inflate(Wrapper::Raw) => self.lists("deflate") && self.form == Form::Type3,
+            Work::Inflate(Wrapper::Zlib) => self.lists("zlib"),
+            Work::Inflate(Wrapper::Gzip) => self.lists("gzip"),
+        }
+    }
+
+    pub(crate) fn set(&self, work: Work) -> &Set {
+        let [zero, one] = &self.sets;
+        if work.class() == 0 { zero } else { one }
+    }
+
+    /// Nearer devices sort first.
+    fn distance(&self, node: Option<i32>) -> (i32, bool) {
+        let elsewhere = node.is_some_and(|node| self.found.numa_node >= 0 && self.found.numa_node != node);
+        (self.found.numa_distance.unwrap_or(0), elsewhere)
+    }
+}
+
+impl Set {
+    fn new(class: u16, tag_place: TagPlace) -> Self {
+        Self {
+            class,
+            tag_place,
+            health: Health::new(),
+            state: Mutex::new(SetState { queues: Vec::new(), opening: false, retry: None, refusals: 0 }),
+            opened: Condvar::new(),
+        }
+    }
+
+    /// Requests outstanding, and how many there could be; a set without a queue could open one.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let state = recover(self.state.lock());
+        let usable = || state.queues.iter().filter(|queue| queue.usable());
+        let capacity: usize = usable().map(|queue| queue.capacity()).sum();
+        (usable().map(|queue| queue.outstanding()).sum(), capacity.max(1))
+    }
+}
+
+/// The devices and queues of this process.
+pub(crate) struct Pool {
+    source: Box<dyn Source>,
+    limits: config::Queue,
+    start: Instant,
+    devices: RwLock<Arc<[Arc<Device>]>>,
+    any: AtomicBool,
+    /// Serialises looking for devices.
+    looking: Mutex<()>,
+    /// Milliseconds since `start` of the next look; 0: at once.
+    next_look_ms: AtomicU64,
+    next_sweep_ms: AtomicU64,
+    budget: Arc<AtomicU32>,
+}
+
+/// The right to one open queue; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<AtomicU32>);
+
+impl Permit {
+    fn take(budget: &Arc<AtomicU32>) -> Option<Self> {
+        let taken = budget.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        taken.ok().map(|_| Self(Arc::clone(budget)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(source: Box<dyn Source>, limits: &config::Queue) -> Self {
+        Self {
+            source,
+            start: Instant::now(),
+            devices: RwLock::new(Arc::new([])),
+            any: AtomicBool::new(false),
+            looking: Mutex::new(()),
+            next_look_ms: AtomicU64::new(0),
+            next_sweep_ms: AtomicU64::new(0),
+            budget: Arc::new(AtomicU32::new(limits.budget)),
+            limits: limits.clone(),
+        }
+    }
+
+    /// What is due: a look for devices, idle queues given back. Cheap when nothing is.
+    pub(crate) fn upkeep(&self, now: Instant) {
+        let now_ms = self.clock(now);
+        if now_ms >= self.next_look_ms.load(Ordering::Acquire) {
+            self.look(now);
+        }
+        if self.any.load(Ordering::Acquire) && now_ms >= self.next_sweep_ms.load(Ordering::Relaxed) {
+            self.sweep(now_ms);
+        }
+    }
+
+    /// The devices that can do `work`, nearest first, and whether there is one of the family at all.
+    pub(crate) fn candidates(&self, work: Work) -> (Vec<Arc<Device>>, bool) {
+        if !self.any.load(Ordering::Acquire) {
+            return (Vec::new(), false);
+        }
+        let devices = self.snapshot();
+        let family = devices.iter().filter(|device| device.family == work.family());
+        let able: Vec<_> = family.clone().filter(|device| device.can(work)).cloned().collect();
+        (able, family.count() > 0)
+    }
+
+    /// A queue of `set`. `patient`: wait while another caller opens the set's first queue.
+    /// # Errors
+    /// [`Reason::Busy`], [`Reason::Reset`], [`Reason::NoDevice`].
+    pub(crate) fn queue(
+        &self,
+        device: &Device,
+        set: &Set,
+        now: Instant,
+        patient: bool,
+    ) -> Result<Arc<SharedQueue>, Reason> {
+        let mut dropped = Vec::new();
+        let mut state = recover(set.state.lock());
+        let waited_until = now + OPENING_LIMIT;
+        loop {
+            dropped.extend(state.queues.extract_unusable());
+            let best = state.queues.iter().min_by_key(|queue| queue.outstanding()).cloned();
+            if let Some(queue) = best {
+                let full = state.queues.len() >= SET_LIMIT || self.budget.load(Ordering::Acquire) == 0;
+                let early = state.retry.is_some_and(|retry| now < retry);
+                if full || early || state.opening || queue.outstanding() < CROWDED {
+                    queue.touch(self.clock(now));
+                    return Ok(queue);
+                }
+                break;
+            }
+            if !state.opening {
+                break;
+            }
+            let left = waited_until.saturating_duration_since(Instant::now());
+            if !patient || left.is_zero() {
+                return Err(Reason::Busy);
+            }
+            state = set.opened.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.retry.is_some_and(|retry| now < retry) {
+            return Err(Reason::Busy);
+        }
+        state.opening = true;
+        drop(state);
+        let opening = Opening(set);
+        // Queues that died are closed here, where nobody waits for the lock.
+        drop(dropped);
+        let opened = self.open(device, set);
+        let mut state = recover(set.state.lock());
+        let result = match opened {
+            Ok(queue) => {
+                state.refusals = 0;
+                state.retry = None;
+                queue.touch(self.clock(Instant::now()));
+                state.queues.push(Arc::clone(&queue));
+                Ok(queue)
+            }
+            Err(reason) => {
+                if reason != Reason::Reset {
+                    state.refusals = state.refusals.saturating_add(1);
+                    let pause = self.limits.busy_retry.saturating_mul(1 << (state.refusals - 1).min(6));
+                    state.retry = Some(Instant::now() + pause);
+                }
+                // A set that is merely crowded goes on with what it has.
+                state.queues.iter().find(|queue| queue.usable()).cloned().ok_or(reason)
+            }
+        };
+        drop(state);
+        drop(opening);
+        result
+    }
+
+    fn open(&self, device: &Device, set: &Set) -> Result<Arc<SharedQueue>, Reason> {
+        let permit = match Permit::take(&self.budget) {
+            Some(permit) => permit,
+            None => {
+                self.give_back_one(self.clock(Instant::now()));
+                Permit::take(&self.budget).ok_or(Reason::Busy)?
+            }
+        };
+        match self.source.open(&device.found, set.class) {
+            Ok(opened) => SharedQueue::new(opened, set.tag_place, permit).map(Arc::new),
+            Err(Error::Busy) => Err(Reason::Busy),
+            Err(Error::Stopped) => Err(Reason::Reset),
+            Err(Error::Gone) => {
+                // Not where it was: look again at the next call.
+                self.next_look_ms.store(0, Ordering::Release);
+                Err(Reason::NoDevice)
+            }
+            Err(Error::Denied | Error::Unsupported) => Err(Reason::NoDevice),
+            Err(_) => Err(Reason::Busy),
+        }
+    }
+
+    /// Looks for devices. The first look is waited for, later ones by nobody but the caller.
+    fn look(&self, now: Instant) {
+        let first = self.next_look_ms.load(Ordering::Acquire) == 0 && !self.any.load(Ordering::Acquire);
+        let looking = match self.looking.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                if first {
+                    drop(recover(self.looking.lock()));
+                }
+                return;
+            }
+        };
+        let node = fork::node();
+        let known = self.snapshot();
+        let found = self.source.devices();
+        let mut devices: Vec<Arc<Device>> = Vec::with_capacity(found.len());
+        for found in found {
+            let same = known.iter().find(|device| {
+                device.found.name == found.name && device.found.algorithms == found.algorithms
+            });
+            match same {
+                Some(device) if !found.isolated => devices.push(Arc::clone(device)),
+                _ => devices.extend(Device::new(found).map(Arc::new)),
+            }
+        }
+        devices.sort_by_key(|device| device.distance(node));
+        let any = !devices.is_empty();
+        let old = std::mem::replace(
+            &mut *self.devices.write().unwrap_or_else(PoisonError::into_inner),
+            devices.into(),
+        );
+        self.any.store(any, Ordering::Release);
+        let pause = if any { self.limits.rediscover * SETTLED_FACTOR } else { self.limits.rediscover };
+        self.next_look_ms.store(self.clock(now + pause), Ordering::Release);
+        drop(looking);
+        // The queues of devices that went away are closed here, outside the locks.
+        drop((old, known));
+    }
+
+    /// Closes queues that nobody used for a while.
+    fn sweep(&self, now_ms: u64) {
+        let idle_ms = u64::try_from(self.limits.idle.as_millis()).unwrap_or(u64::MAX);
+        let next = now_ms.saturating_add((idle_ms / 4).clamp(10, 1000));
+        if self.next_sweep_ms.swap(next, Ordering::Relaxed) > now_ms {
+            return;
+        }
+        let idle = |queue: &SharedQueue| {
+            queue.outstanding() == 0 && now_ms.saturating_sub(queue.last_used_ms()) >= idle_ms
+        };
+        let mut given_back = Vec::new();
+        for device in self.snapshot().iter() {
+            for set in &device.sets {
+                let mut state = recover(set.state.lock());
+                let (old, kept) =
+                    std::mem::take(&mut state.queues).into_iter().partition(|queue| idle(queue));
+                state.queues = kept;
+                given_back.push(old);
+            }
+        }
+        // Closed here, outside the locks; a request that still found one of them keeps it until it is answered.
+        drop::<Vec<Vec<Arc<SharedQueue>>>>(given_back);
+    }
+
+    /// The budget is spent: closes a queue that is not in use, if there is one.
+    fn give_back_one(&self, now_ms: u64) {
+        let unused = |queue: &Arc<SharedQueue>| {
+            queue.outstanding() == 0 && now_ms.saturating_sub(queue.last_used_ms()) >= UNUSED_MS
+        };
+        for device in self.snapshot().iter() {
+            for set in &device.sets {
+                let mut state = recover(set.state.lock());
+                if let Some(index) = state.queues.iter().position(unused) {
+                    let queue = state.queues.remove(index);
+                    drop(state);
+                    drop(queue);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Arc<[Arc<Device>]> {
+        Arc::clone(&self.devices.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Milliseconds since the pool was made, never 0.
+    fn clock(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.start).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX - 1) + 1
+    }
+}
+
+/// Ends an opening, whatever became of it.
+struct Opening<'a>(&'a Set);
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        recover(self.0.state.lock()).opening = false;
+        self.0.opened.notify_all();
+    }
+}
+
+trait ExtractUnusable {
+    /// Removes the queues that take no more requests.
+    fn extract_unusable(&mut self) -> Vec<Arc<SharedQueue>>;
+}
+
+impl ExtractUnusable for Vec<Arc<SharedQueue>> {
+    fn extract_unusable(&mut self) -> Vec<Arc<SharedQueue>> {
+        if self.iter().all(|queue| queue.usable()) {
+            return Self::new();
+        }
+        let (usable, rest) = std::mem::take(self).into_iter().partition(|queue| queue.usable());
+        *self = usable;
+        rest
+    }
+}
