@@ -144,9 +144,11 @@ impl Queue {
         self.release_number(&mut calls);
     }
 
+    /// The word is the client's to write, so the kernel is asked as well, where it answers.
     fn is_doorbell_mapped(&self) -> bool {
         let at = device_control(&self.device, self.page_size) + control::MAPPED;
-        self.doorbell.word32(at).load(Ordering::Acquire) != 0
+        let claimed = self.doorbell.word32(at).load(Ordering::Acquire) != 0;
+        claimed && self.doorbell.inode().ok().and_then(|inode| self.memory.has_mapped(inode)).unwrap_or(true)
     }
 
     fn start(&mut self) -> Reply {

@@ -6,6 +6,7 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::checked;
 
@@ -168,6 +169,15 @@ pub fn unread(socket: BorrowedFd<'_>) -> bool {
     // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) stores one int.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
     result == 0 && count > 0
+}
+
+/// Whether something can be received within `limit`.
+pub fn is_readable(socket: BorrowedFd<'_>, limit: Duration) -> bool {
+    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let limit = libc::c_int::try_from(limit.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one live entry.
+    let ready = unsafe { libc::poll(&raw mut entry, 1, limit) };
+    ready == 1 && entry.revents & libc::POLLIN != 0
 }
 
 /// Room for [`MAX_DESCRIPTORS`] descriptors with their header, aligned as a `cmsghdr` must be.
