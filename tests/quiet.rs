@@ -27,62 +27,62 @@ fn calls(scratch: &Scratch, command: &Command) -> Vec<String> {
     text.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim().to_owned())).collect()
 }
 
-/// Takes out the loader's work on the files that `ours` recognises, from the `openat` to the `close`: reading headers,
-/// mapping segments. What it does to them later is one `mprotect` per file, by address only.
-fn without_loading(calls: &[String], ours: impl Fn(&str) -> bool) -> (Vec<&String>, usize) {
-    let mut rest = Vec::new();
-    let mut loaded = 0;
-    let mut descriptor: Option<String> = None;
+/// The calls of a run that its user could notice.
+///
+/// Left out is the loader's work on our files and on what they need (libgcc_s, found by way of the loader's cache), from
+/// the `openat` to the `close`, and the memory bookkeeping that loading any file brings: it goes by address.
+fn noticeable(calls: &[String]) -> Vec<String> {
+    let loads_ours = |call: &str| {
+        let opens = ["openat(", "open(", "access("].iter().any(|name| call.starts_with(name));
+        opens && ["warpdrive", "libgcc_s.so.1", "/etc/ld.so.cache"].iter().any(|file| call.contains(file))
+    };
+    let mut kept = Vec::new();
+    let mut end_of_loading: Option<String> = None;
     for call in calls {
-        if let Some(number) = &descriptor {
-            let name = call.split('(').next().unwrap_or_default();
-            assert!(
-                matches!(
-                    name,
-                    "read" | "pread64" | "newfstatat" | "fstat" | "mmap" | "mprotect" | "munmap" | "close"
-                ),
-                "no call of the loader's: {call}"
-            );
-            if *call == format!("close({number})            = 0")
-                || call.starts_with(&format!("close({number})"))
-            {
-                descriptor = None;
+        let name = call.split('(').next().unwrap_or_default();
+        if let Some(end) = &end_of_loading {
+            let loader = ["read", "pread64", "newfstatat", "fstat", "mmap", "mprotect", "munmap", "close"];
+            assert!(loader.contains(&name), "while the loader maps a file of ours: {call}");
+            if call.starts_with(end) {
+                end_of_loading = None;
             }
-        } else if ours(call) {
-            // A search that fails is over at once.
-            descriptor =
-                call.rsplit("= ").next().filter(|number| !number.starts_with('-')).map(str::to_owned);
-            loaded += usize::from(descriptor.is_some());
-        } else {
-            rest.push(call);
+        } else if loads_ours(call) {
+            // A search that fails opens nothing, so there is nothing to close.
+            let descriptor = call.rsplit("= ").next().filter(|number| !number.starts_with('-'));
+            end_of_loading = descriptor.map(|number| format!("close({number})"));
+        } else if !["brk", "mmap", "munmap", "mprotect", "execve", "set_tid_address"].contains(&name) {
+            kept.push(without_addresses(call));
         }
     }
-    (rest, loaded)
+    kept
 }
 
-/// The calls that remain when memory bookkeeping is left out: it is what loading any file brings, and goes by address.
-fn observable<'a>(calls: &[&'a String]) -> Vec<String> {
-    let name = |call: &'a str| call.split('(').next().unwrap_or_default();
-    let kept =
-        calls.iter().filter(|call| !matches!(name(call), "brk" | "mmap" | "munmap" | "mprotect" | "execve"));
-    // Addresses and random bytes differ from run to run.
-    kept.map(|call| {
-        let words = call.split(|letter: char| " ,(){}=".contains(letter));
-        words.filter(|word| !word.starts_with("0x") && !word.contains("\\x")).collect::<Vec<_>>().join(" ")
-    })
-    .collect()
+/// Addresses and random bytes differ from run to run.
+fn without_addresses(call: &str) -> String {
+    let words = call.split(|letter: char| " ,(){}=".contains(letter));
+    words.filter(|word| !word.starts_with("0x") && !word.contains("\\x")).collect::<Vec<_>>().join(" ")
 }
 
-fn difference(baseline: &[String], ours: &[String]) -> Vec<String> {
+/// What `ours` has more of than `baseline`.
+fn added(baseline: &[String], ours: &[String]) -> Vec<String> {
     let mut left = baseline.to_vec();
-    let mut added = Vec::new();
-    for call in ours {
-        match left.iter().position(|other| other == call) {
-            Some(at) => drop(left.remove(at)),
-            None => added.push(call.clone()),
+    let is_new = |call: &&String| match left.iter().position(|other| other == *call) {
+        Some(at) => {
+            left.swap_remove(at);
+            false
         }
-    }
-    added
+        None => true,
+    };
+    ours.iter().filter(is_new).cloned().collect()
+}
+
+fn assert_quiet(scratch: &Scratch, without: &Command, with: &Command, library: &Path) {
+    let calls_with = calls(scratch, with);
+    let loads = |call: &String| call.contains(library.to_str().unwrap()) && !call.contains(" = -1 ");
+    assert!(calls_with.iter().any(loads), "{} was not loaded at all", library.display());
+    let added = added(&noticeable(&calls(scratch, without)), &noticeable(&calls_with));
+    assert!(added.is_empty(), "{} in {:?} adds: {added:#?}", library.display(), with.get_program());
+    assert_eq!(scratch.counters().processes, 0, "nothing was used, so nothing is counted");
 }
 
 /// With the shim preloaded, and nothing else.
@@ -96,9 +96,8 @@ fn the_shim_adds_nothing_before_its_first_use() {
         let mut preloaded = stock(program);
         preloaded.arg("--version").env("LD_PRELOAD", &shim);
         preloaded.env("WARPDRIVE_STATS_DIR", scratch.file("counters"));
-        quiet(&scratch, &plain, &preloaded, &shim);
+        assert_quiet(&scratch, &plain, &preloaded, &shim);
     }
-    assert_eq!(scratch.counters().processes, 0, "nothing was used, so nothing is counted");
 }
 
 /// With the provider configured, compared with a provider that does nothing at all.
@@ -116,27 +115,7 @@ fn the_provider_adds_nothing_before_its_first_use() {
     ours.env("OPENSSL_CONF", dist().join("etc/openssl.cnf"));
     ours.env("OPENSSL_MODULES", dist().join("lib/ossl-modules"));
     ours.env("WARPDRIVE_STATS_DIR", scratch.file("counters"));
-    quiet(&scratch, &empty, &ours, &dist().join("lib/ossl-modules/warpdrive.so"));
-    assert_eq!(scratch.counters().processes, 0, "nothing was used, so nothing is counted");
-}
-
-fn quiet(scratch: &Scratch, without: &Command, with: &Command, library: &Path) {
-    let library = library.to_str().unwrap();
-    let loads_ours = |call: &str| {
-        let opens = call.starts_with("openat(") || call.starts_with("open(") || call.starts_with("access(");
-        // libgcc_s is what unwinding needs, /etc/ld.so.cache how it is found.
-        opens && (call.contains(library) || call.contains("warpdrive.so") || call.contains("libgcc_s.so.1"))
-    };
-    let (baseline, _) = without_loading_of(&calls(scratch, without), loads_ours);
-    let (rest, loaded) = without_loading_of(&calls(scratch, with), loads_ours);
-    assert!(loaded >= 1, "{library} was not loaded at all");
-    let added = difference(&baseline, &rest);
-    assert!(added.is_empty(), "{library} in {:?} adds: {added:#?}", with.get_program());
-}
-
-fn without_loading_of(calls: &[String], ours: impl Fn(&str) -> bool) -> (Vec<String>, usize) {
-    let (rest, loaded) = without_loading(calls, ours);
-    (observable(&rest), loaded)
+    assert_quiet(&scratch, &empty, &ours, &dist().join("lib/ossl-modules/warpdrive.so"));
 }
 
 /// Both libraries in one process, on simulated devices and with none: files, threads and output are those of the process
