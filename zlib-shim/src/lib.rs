@@ -1,1 +1,24 @@
-//! zlib ABI.
+//! zlib's ABI over Kunpeng accelerator queues: `libwarpdrive_z.so`, for `LD_PRELOAD`.
+//!
+//! In come zlib calls; out go zlib's codes, bytes and fields. In between a deflate stream sends its plain text in
+//! independent segments to the core, which answers from the device or says to do it in software; whole buffers given to
+//! `uncompress` go there too. Everything else is the software engine's. Next room: the core (`warpdrive`).
+//!
+//! ```text
+//! exports/  C functions: guard, checked pointers ─► deflate/  inflate  oneshot   streams and whole buffers
+//! abi/      z_stream, buffers of a call,             │          │
+//!           the block behind `state`, the engine ◄───┴──────────┘──► accelerator ─► core
+//! ```
+//! `unsafe` stands in `abi/` and `exports/` only.
+
+mod abi;
+mod accelerator;
+mod bound;
+mod buffers;
+mod deflate;
+mod exports;
+mod inflate;
+mod oneshot;
+mod pending;
+mod tally;
+mod wrapper;

@@ -1,0 +1,582 @@
+//! A deflate stream: where its plain text goes, and how its output is put together.
+//!
+//! ```text
+//! Undecided ──► Hardware ──► Software        header, checksum and trailer are the stream's own in every mode;
+//!     └────────────────────────▲             what fills the middle is raw deflate data from either side
+//! ```
+//! A deflate stream is a sequence of blocks; a block depends on the past only through the bit offset and the window. A
+//! hardware segment starts and ends on a byte boundary and refers only to its own plain text; a software part is given
+//! the last 32 KiB as its dictionary, which is exactly what the decoder has. So any part may come from either side.
+
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{c_int, c_uint};
+
+use warpdrive::Reason;
+use warpdrive::request::compress::Wrapper;
+
+use crate::abi::header::HeaderRef;
+use crate::abi::io::Io;
+use crate::abi::next::{Deflater, OutOfMemory, Settings};
+use crate::abi::{
+    Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
+    Z_STREAM_ERROR, Z_UNKNOWN,
+};
+use crate::accelerator::Accelerator;
+use crate::pending::Pending;
+use crate::tally::Tally;
+use crate::{buffers, wrapper};
+
+/// Less plain text than this in one go is not worth a trip to the device.
+pub(crate) const THRESHOLD_BYTES: usize = 64 << 10;
+/// Plain text copied and checksummed at a time, so that the second pass finds it in the cache.
+const COPY_BYTES: usize = 32 << 10;
+/// `last_flush` of a stream that has not been called yet, and of one whose output buffer was too small.
+const FRESH: c_int = -2;
+const INTERRUPTED: c_int = -1;
+
+/// What `deflateInit2` was told, with zlib's defaults filled in.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameters {
+    pub(crate) wrapper: Wrapper,
+    pub(crate) settings: Settings,
+}
+
+impl Parameters {
+    /// Checks as `deflateInit2` does. `None`: `Z_STREAM_ERROR`.
+    pub(crate) fn new(
+        level: c_int,
+        method: c_int,
+        window_bits: c_int,
+        mem_level: c_int,
+        strategy: c_int,
+    ) -> Option<Self> {
+        let level = if level == -1 { 6 } else { level };
+        let (wrapper, window_bits) = match window_bits {
+            -15..=-9 => (Wrapper::Raw, -window_bits),
+            // zlib has no 256-byte window either; it takes 512 instead.
+            8 => (Wrapper::Zlib, 9),
+            9..=15 => (Wrapper::Zlib, window_bits),
+            25..=31 => (Wrapper::Gzip, window_bits - 16),
+            _ => return None,
+        };
+        let valid = method == crate::abi::Z_DEFLATED
+            && (0..=9).contains(&level)
+            && (1..=9).contains(&mem_level)
+            && (0..=4).contains(&strategy);
+        valid.then_some(Self { wrapper, settings: Settings { level, window_bits, mem_level, strategy } })
+    }
+}
+
+enum Mode {
+    /// Plain text gathers until there is enough to choose a side.
+    Undecided,
+    /// Segments go to the device.
+    Hardware,
+    /// The engine, to the end of the stream: pinned, small, or the tail after the device failed.
+    Software(Deflater),
+}
+
+/// One deflate stream.
+pub(crate) struct Deflate<A> {
+    accelerator: A,
+    parameters: Parameters,
+    mode: Mode,
+    header: Option<HeaderRef>,
+    header_written: bool,
+    /// Trailer queued; the stream takes nothing more.
+    done: bool,
+    last_flush: c_int,
+    /// The flush whose marker was the last thing queued.
+    marked: Option<c_int>,
+    /// Plain text taken and not yet compressed. Empty in software mode.
+    fifo: Vec<u8>,
+    /// The last plain text compressed, at most 32 KiB; what a software part may refer to. Unused in software mode.
+    window: Vec<u8>,
+    /// Compressed bytes not yet delivered.
+    pending: Pending,
+    /// Over all plain text taken; before the header is written, the id of the preset dictionary.
+    checksum: u32,
+    has_dictionary: bool,
+    len_bytes: u64,
+    data_type: c_int,
+    /// An idle engine: for short segments, tails and the next software stream.
+    spare: Option<Deflater>,
+    tune: Option<[c_int; 4]>,
+    /// Segment size at which a stream of small writes is cut.
+    segment_bytes: usize,
+    /// Segments the device did not answer, in a row.
+    failures: u32,
+    tally: Tally,
+}
+
+impl<A: Accelerator> Deflate<A> {
+    pub(crate) fn new(accelerator: A, parameters: Parameters) -> Self {
+        Self {
+            accelerator,
+            parameters,
+            mode: Mode::Undecided,
+            header: None,
+            header_written: false,
+            done: false,
+            last_flush: FRESH,
+            marked: None,
+            fifo: Vec::new(),
+            window: Vec::new(),
+            pending: Pending::default(),
+            checksum: wrapper::initial_checksum(parameters.wrapper),
+            has_dictionary: false,
+            len_bytes: 0,
+            data_type: Z_UNKNOWN,
+            spare: None,
+            tune: None,
+            segment_bytes: segments::FIRST_SEGMENT_BYTES,
+            failures: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// One `deflate` call; `flush` is 0..=5. Returns zlib's code.
+    pub(crate) fn deflate(&mut self, io: &mut Io<'_>, flush: c_int) -> c_int {
+        if io.has_null() || (self.done && flush != Z_FINISH) {
+            return Z_STREAM_ERROR;
+        }
+        if io.avail_out() == 0 {
+            return Z_BUF_ERROR;
+        }
+        let old_flush = std::mem::replace(&mut self.last_flush, flush);
+        let had_pending = !self.pending.is_empty();
+        if had_pending {
+            self.pending.drain(io);
+            if io.avail_out() == 0 {
+                self.last_flush = INTERRUPTED;
+                return Z_OK;
+            }
+            if self.marked == Some(flush) && io.avail_in() == 0 && self.fifo.is_empty() {
+                return Z_OK;
+            }
+        } else if io.avail_in() == 0
+            && rank(flush) <= rank(old_flush)
+            && flush != Z_FINISH
+            && !matches!(self.mode, Mode::Software(_))
+        {
+            return Z_BUF_ERROR;
+        }
+        if self.done {
+            return if io.avail_in() == 0 { Z_STREAM_END } else { Z_BUF_ERROR };
+        }
+        if !self.header_written {
+            self.write_header();
+            if !self.deliver(io) {
+                return Z_OK;
+            }
+        }
+        match self.advance(io, flush) {
+            // The engine does not know that this call delivered something.
+            Ok(Z_BUF_ERROR) if had_pending && io.avail_in() == 0 => Z_OK,
+            Ok(code) => code,
+            Err(OutOfMemory) => Z_MEM_ERROR,
+        }
+    }
+
+    /// The part of a call that compresses.
+    fn advance(&mut self, io: &mut Io<'_>, flush: c_int) -> Result<c_int, OutOfMemory> {
+        if matches!(self.mode, Mode::Undecided) {
+            if flush == Z_NO_FLUSH && self.may_wait(io.avail_in()) {
+                self.take(io, usize::MAX)?;
+                return Ok(Z_OK);
+            }
+            match self.route(io.avail_in(), flush) {
+                Ok(()) => self.mode = Mode::Hardware,
+                Err(reason) => self.enter_software(reason)?,
+            }
+        }
+        if matches!(self.mode, Mode::Hardware) {
+            if let Some(code) = self.run_hardware(io, flush)? {
+                return Ok(code);
+            }
+        }
+        // What a change of sides left.
+        if !self.deliver(io) || io.avail_out() == 0 {
+            self.last_flush = INTERRUPTED;
+            return Ok(Z_OK);
+        }
+        Ok(self.run_software(io, flush))
+    }
+
+    /// Whether an undecided stream may gather `incoming` more bytes before it chooses.
+    fn may_wait(&self, incoming: usize) -> bool {
+        if self.fifo.len().saturating_add(incoming) > THRESHOLD_BYTES {
+            return false;
+        }
+        // Once something waits, it waits for the threshold; before that, only if hardware could come of it.
+        !self.fifo.is_empty() || incoming == 0 || self.candidate(segments::FIRST_SEGMENT_BYTES).is_ok()
+    }
+
+    /// Chooses a side for a stream that has `incoming` bytes more at hand.
+    fn route(&self, incoming: usize, flush: c_int) -> Result<(), Reason> {
+        let len_bytes = self.fifo.len().saturating_add(incoming);
+        self.candidate(len_bytes.max(THRESHOLD_BYTES))?;
+        if len_bytes < THRESHOLD_BYTES {
+            return Err(Reason::Small);
+        }
+        // pigz: bit-exact block ends, asked for with Z_BLOCK, are not the device's.
+        if flush == Z_BLOCK { Err(Reason::Unsupported) } else { Ok(()) }
+    }
+
+    /// Whether the device could serve this stream at all.
+    fn candidate(&self, len_bytes: usize) -> Result<(), Reason> {
+        if !self.suitable() {
+            return Err(Reason::Unsupported);
+        }
+        self.accelerator.preview(len_bytes)
+    }
+
+    /// Parameters the device can honour: any level but 0, matching by its own taste, a window of 4 KiB or more.
+    fn suitable(&self) -> bool {
+        let Settings { level, window_bits, strategy, .. } = self.parameters.settings;
+        level != 0 && strategy <= 1 && window_bits >= 12 && !self.has_dictionary
+    }
+
+    fn write_header(&mut self) {
+        let Settings { level, window_bits, strategy, .. } = self.parameters.settings;
+        let out = self.pending.queue();
+        match self.parameters.wrapper {
+            Wrapper::Raw => {}
+            Wrapper::Zlib => {
+                let dictionary = self.has_dictionary.then_some(self.checksum);
+                wrapper::zlib_header(out, level, strategy, window_bits, dictionary);
+            }
+            Wrapper::Gzip => wrapper::gzip_header(out, level, strategy, self.header.as_ref()),
+        }
+        self.checksum = wrapper::initial_checksum(self.parameters.wrapper);
+        self.header_written = true;
+    }
+
+    /// Delivers what is pending. False: the caller's buffer was too small; the call is over.
+    fn deliver(&mut self, io: &mut Io<'_>) -> bool {
+        self.pending.drain(io);
+        if self.pending.is_empty() {
+            return true;
+        }
+        self.last_flush = INTERRUPTED;
+        false
+    }
+
+    /// Moves input into the fifo until it holds `limit` bytes, and checksums it on the way.
+    fn take(&mut self, io: &mut Io<'_>, limit: usize) -> Result<(), OutOfMemory> {
+        let len = io.avail_in().min(limit.saturating_sub(self.fifo.len()));
+        if len == 0 {
+            return Ok(());
+        }
+        if self.fifo.capacity() == 0 && self.len_bytes + len as u64 > COPY_BYTES as u64 {
+            self.fifo = buffers::take();
+        }
+        self.fifo.try_reserve(len).map_err(|_| OutOfMemory)?;
+        let input = io.input();
+        for piece in input.get(..len).unwrap_or_default().chunks(COPY_BYTES) {
+            self.fifo.extend_from_slice(piece);
+            self.checksum = wrapper::checksum(self.parameters.wrapper, self.checksum, piece);
+        }
+        self.len_bytes += len as u64;
+        self.marked = None;
+        io.advance_in(len);
+        Ok(())
+    }
+
+    /// An engine with the stream's parameters and the window as its history.
+    fn engine(&mut self) -> Result<Deflater, OutOfMemory> {
+        let mut engine = segments::engine(&mut self.spare, self.parameters.settings, &self.window)?;
+        if let Some(tune) = self.tune {
+            engine.tune(tune);
+        }
+        Ok(engine)
+    }
+
+    /// Pins the stream to software, taking along what the fifo holds.
+    fn enter_software(&mut self, reason: Reason) -> Result<(), OutOfMemory> {
+        let mut engine = self.engine()?;
+        if !self.fifo.is_empty() {
+            engine.run_to_vec(&self.fifo, Z_NO_FLUSH, self.pending.queue())?;
+        }
+        self.tally.begin(reason);
+        self.count(self.fifo.len());
+        self.release_fifo();
+        self.window = Vec::new();
+        self.marked = None;
+        self.mode = Mode::Software(engine);
+        Ok(())
+    }
+
+    /// One engine call on the caller's own buffers.
+    fn run_software(&mut self, io: &mut Io<'_>, flush: c_int) -> c_int {
+        let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
+        let input = io.input();
+        let (code, consumed) = engine.run(io, flush);
+        self.data_type = engine.data_type();
+        self.consumed(input, consumed);
+        if code != Z_STREAM_END {
+            return code;
+        }
+        self.close();
+        if self.deliver(io) { Z_STREAM_END } else { Z_OK }
+    }
+
+    /// Notes that software consumed the first `consumed` bytes of `input`.
+    fn consumed(&mut self, input: &[u8], consumed: usize) {
+        let plain = input.get(..consumed).unwrap_or_default();
+        self.checksum = wrapper::checksum(self.parameters.wrapper, self.checksum, plain);
+        self.len_bytes += consumed as u64;
+        self.count(consumed);
+    }
+
+    /// Queues the trailer.
+    fn close(&mut self) {
+        wrapper::trailer(self.pending.queue(), self.parameters.wrapper, self.checksum, self.len_bytes);
+        self.done = true;
+        self.report();
+    }
+
+    fn count(&mut self, len_bytes: usize) {
+        if self.tally.add(len_bytes) {
+            self.report();
+        }
+    }
+
+    fn report(&mut self) {
+        self.tally.report(|reason, requests, len_bytes| self.accelerator.note(reason, requests, len_bytes));
+    }
+
+    fn release_fifo(&mut self) {
+        buffers::give(std::mem::take(&mut self.fifo));
+    }
+
+    /// `strm->adler`: checksum of all plain text taken, or the id of the dictionary just set.
+    pub(crate) fn adler(&self) -> u32 {
+        self.checksum
+    }
+
+    pub(crate) fn data_type(&self) -> c_int {
+        self.data_type
+    }
+
+    /// `deflateReset`: everything but parameters, header and memory starts anew.
+    pub(crate) fn reset(&mut self) {
+        self.report();
+        self.tally = Tally::default();
+        if let Mode::Software(engine) = std::mem::replace(&mut self.mode, Mode::Undecided) {
+            self.spare = Some(engine);
+        }
+        self.header_written = false;
+        self.done = false;
+        self.last_flush = FRESH;
+        self.marked = None;
+        self.release_fifo();
+        self.window.clear();
+        self.pending.clear();
+        self.checksum = wrapper::initial_checksum(self.parameters.wrapper);
+        self.has_dictionary = false;
+        self.len_bytes = 0;
+        self.data_type = Z_UNKNOWN;
+        self.tune = None;
+        self.segment_bytes = segments::FIRST_SEGMENT_BYTES;
+        self.failures = 0;
+    }
+
+    /// `deflateEnd`: `Z_DATA_ERROR` when the stream was begun and not finished.
+    pub(crate) fn end(mut self) -> c_int {
+        self.report();
+        self.release_fifo();
+        if self.done || !self.header_written {
+            return Z_OK;
+        }
+        match self.mode {
+            Mode::Software(engine) if engine.has_run() => engine.end(),
+            _ => Z_DATA_ERROR,
+        }
+    }
+
+    /// `deflateParams`.
+    pub(crate) fn set_params(&mut self, io: &mut Io<'_>, level: c_int, strategy: c_int) -> c_int {
+        let level = if level == -1 { 6 } else { level };
+        if !(0..=9).contains(&level) || !(0..=4).contains(&strategy) {
+            return Z_STREAM_ERROR;
+        }
+        if let Mode::Software(engine) = &mut self.mode {
+            if !self.done {
+                self.pending.drain(io);
+                if !self.pending.is_empty() {
+                    return Z_BUF_ERROR;
+                }
+            }
+            let input = io.input();
+            let (code, consumed) = engine.params(io, level, strategy);
+            self.consumed(input, consumed);
+            if code == Z_OK {
+                self.parameters.settings.level = level;
+                self.parameters.settings.strategy = strategy;
+            }
+            return code;
+        }
+        // What was taken so far keeps the old parameters.
+        if self.compress_fifo().is_err() {
+            return Z_MEM_ERROR;
+        }
+        self.parameters.settings.level = level;
+        self.parameters.settings.strategy = strategy;
+        if matches!(self.mode, Mode::Hardware) && !self.suitable() {
+            return code_of(self.enter_software(Reason::Unsupported));
+        }
+        Z_OK
+    }
+
+    /// `deflateSetDictionary`.
+    pub(crate) fn set_dictionary(&mut self, dictionary: &[u8]) -> c_int {
+        let allowed = match self.parameters.wrapper {
+            Wrapper::Gzip => false,
+            Wrapper::Zlib => !self.header_written,
+            Wrapper::Raw => true,
+        };
+        if !allowed || !self.fifo.is_empty() || self.done {
+            return Z_STREAM_ERROR;
+        }
+        if !matches!(self.mode, Mode::Software(_)) && self.enter_software(Reason::Unsupported).is_err() {
+            return Z_MEM_ERROR;
+        }
+        let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
+        let code = engine.set_dictionary(dictionary);
+        if code == Z_OK {
+            self.checksum = wrapper::checksum(self.parameters.wrapper, self.checksum, dictionary);
+            self.has_dictionary |= !dictionary.is_empty();
+        }
+        code
+    }
+
+    /// `deflateGetDictionary`: the plain text a decoder's window would hold now, with what is not yet compressed.
+    pub(crate) fn dictionary(&mut self) -> Vec<u8> {
+        let mut window = Vec::new();
+        if let Mode::Software(engine) = &mut self.mode {
+            engine.dictionary(&mut window);
+            return window;
+        }
+        let limit = 1 << self.parameters.settings.window_bits;
+        window.extend_from_slice(last(&self.window, limit));
+        window.extend_from_slice(last(&self.fifo, limit));
+        let excess = window.len().saturating_sub(limit);
+        window.drain(..excess);
+        window
+    }
+
+    /// `deflateSetHeader`.
+    pub(crate) fn set_header(&mut self, header: Option<HeaderRef>) -> c_int {
+        if self.parameters.wrapper != Wrapper::Gzip {
+            return Z_STREAM_ERROR;
+        }
+        self.header = header;
+        Z_OK
+    }
+
+    /// `deflatePending`: bytes and bits waiting for room.
+    pub(crate) fn pending(&mut self) -> (usize, c_int) {
+        let (bytes, bits) = match &mut self.mode {
+            Mode::Software(engine) => engine.pending(),
+            _ => (0, 0),
+        };
+        (self.pending.len() + bytes, c_int::from(bits))
+    }
+
+    /// `deflateUsed`: bits used of the last byte; every segment ends with a full one.
+    pub(crate) fn bits_used(&mut self) -> c_int {
+        match &mut self.mode {
+            Mode::Software(engine) => c_int::from(engine.bits_used()),
+            _ if self.len_bytes == 0 => 0,
+            _ => 8,
+        }
+    }
+
+    /// `deflatePrime`.
+    pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
+        if !(0..=16).contains(&bits) {
+            return Z_BUF_ERROR;
+        }
+        if !matches!(self.mode, Mode::Software(_)) {
+            let closed = self.compress_fifo();
+            if closed.is_err() || self.enter_software(Reason::Unsupported).is_err() {
+                return Z_MEM_ERROR;
+            }
+        }
+        let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
+        engine.prime(bits, value)
+    }
+
+    /// `deflateTune`: the engine's; the device has no such knobs.
+    pub(crate) fn tune(&mut self, tune: [c_int; 4]) -> c_int {
+        if let Mode::Software(engine) = &mut self.mode {
+            return engine.tune(tune);
+        }
+        self.tune = Some(tune);
+        Z_OK
+    }
+
+    /// `deflateBound`: zlib's own number, which every path here keeps.
+    pub(crate) fn bound(&self, len_bytes: usize) -> usize {
+        let Settings { level, window_bits, mem_level, .. } = self.parameters.settings;
+        let wrapper_len = match self.parameters.wrapper {
+            Wrapper::Raw => 0,
+            Wrapper::Zlib if self.has_dictionary => 10,
+            Wrapper::Zlib => 6,
+            Wrapper::Gzip => 18 + self.header.as_ref().map_or(0, wrapper::gzip_header_extra_len),
+        };
+        crate::bound::of_stream(len_bytes, level, window_bits, mem_level, wrapper_len)
+    }
+
+    /// `deflateCopy`: an independent stream in the same state.
+    pub(crate) fn copy(&mut self) -> Result<Self, OutOfMemory>
+    where
+        A: Clone,
+    {
+        let mode = match &mut self.mode {
+            Mode::Undecided => Mode::Undecided,
+            Mode::Hardware => Mode::Hardware,
+            Mode::Software(engine) => Mode::Software(engine.copy()?),
+        };
+        let mut tally = Tally::default();
+        if let Some(reason) = self.tally.reason() {
+            tally.begin(reason);
+        }
+        Ok(Self {
+            accelerator: self.accelerator.clone(),
+            mode,
+            fifo: self.fifo.clone(),
+            window: self.window.clone(),
+            pending: self.pending.clone(),
+            spare: None,
+            tally,
+            ..*self
+        })
+    }
+}
+
+/// Strength of a flush: a call without input must ask for more than the one before it. The stream's own marks lie below.
+fn rank(flush: c_int) -> c_int {
+    if flush == Z_BLOCK { 1 } else { 2 * flush }
+}
+
+fn code_of(result: Result<(), OutOfMemory>) -> c_int {
+    match result {
+        Ok(()) => Z_OK,
+        Err(OutOfMemory) => Z_MEM_ERROR,
+    }
+}
+
+/// The last `len` bytes, or all.
+fn last(bytes: &[u8], len: usize) -> &[u8] {
+    bytes.get(bytes.len().saturating_sub(len)..).unwrap_or_default()
+}
+
+/// Saturates a length for C's `unsigned`.
+pub(crate) fn saturated(len: usize) -> (c_uint, bool) {
+    c_uint::try_from(len).map_or((c_uint::MAX, true), |len| (len, false))
+}

@@ -1,0 +1,98 @@
+//! `compress*` and `uncompress*`: whole buffers.
+
+use std::ffi::c_int;
+
+use warpdrive::request::compress::{InflateBody, Wrapper};
+use warpdrive::{Algorithm, Outcome, Reason};
+
+use crate::abi::io::Io;
+use crate::abi::next::Inflater;
+use crate::abi::{
+    Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NEED_DICT, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
+    Z_STREAM_ERROR,
+};
+use crate::accelerator::Core;
+use crate::deflate::{Deflate, Parameters};
+
+/// Largest input and output of one device request.
+const BODY_MAX_BYTES: usize = 8 << 20;
+/// Bytes of a zlib header without dictionary (RFC 1950 §2.2).
+const HEADER_BYTES: usize = 2;
+
+/// Compresses all input into the zlib format. Returns `compress2`'s code; the caller finds the length in `io`.
+pub(crate) fn compress(io: &mut Io<'_>, level: c_int) -> c_int {
+    let Some(parameters) = Parameters::new(level, crate::abi::Z_DEFLATED, 15, 8, 0) else {
+        return Z_STREAM_ERROR;
+    };
+    let mut stream = Deflate::new(Core, parameters);
+    let code = loop {
+        match stream.deflate(io, Z_FINISH) {
+            Z_OK => {}
+            code => break code,
+        }
+    };
+    let _ = stream.end();
+    if code == Z_STREAM_END { Z_OK } else { code }
+}
+
+/// Decompresses one zlib stream. Returns `uncompress2`'s code; lengths used are found in `io`. `room`: bytes of output the
+/// caller said it has, which is 0 when `io` holds a substitute byte.
+pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
+    let routed = room != 0 && is_routable(io);
+    if routed && uncompress_by_device(io) {
+        return Z_OK;
+    }
+    let before = io.avail_out();
+    let code = uncompress_by_engine(io, room);
+    if !routed {
+        let answer = warpdrive::preview(Algorithm::Inflate, before - io.avail_out());
+        let reason = answer.err().unwrap_or(Reason::Unsupported);
+        warpdrive::note_software(Algorithm::Inflate, reason, 1, (before - io.avail_out()) as u64);
+    }
+    code
+}
+
+fn uncompress_by_engine(io: &mut Io<'_>, room: usize) -> c_int {
+    let Ok(mut engine) = Inflater::new(15) else { return Z_MEM_ERROR };
+    let code = loop {
+        match engine.run(io, Z_NO_FLUSH).0 {
+            Z_OK => {}
+            code => break code,
+        }
+    };
+    match code {
+        Z_STREAM_END => Z_OK,
+        Z_NEED_DICT => Z_DATA_ERROR,
+        // Room was left, so it was input that ended too soon.
+        Z_BUF_ERROR if io.avail_out() != 0 || room == 0 => Z_DATA_ERROR,
+        code => code,
+    }
+}
+
+/// Whether the core may be asked: a plain header, and lengths that one request can have.
+fn is_routable(io: &Io<'_>) -> bool {
+    is_plain_header(io.input())
+        && io.avail_in() - HEADER_BYTES <= BODY_MAX_BYTES
+        && (1..=BODY_MAX_BYTES).contains(&io.avail_out())
+}
+
+/// True: the device decompressed everything and `io` is advanced. False: nothing has happened.
+fn uncompress_by_device(io: &mut Io<'_>) -> bool {
+    let Some(input) = io.input().get(HEADER_BYTES..) else { return false };
+    let Some(output) = io.room(BODY_MAX_BYTES) else { return false };
+    match warpdrive::inflate(InflateBody { input, output, wrapper: Wrapper::Zlib }, |_| ()) {
+        Outcome::Hardware(done) => {
+            io.advance_in(HEADER_BYTES + done.consumed);
+            io.advance_out(done.produced);
+            true
+        }
+        Outcome::Software(()) => false,
+    }
+}
+
+/// A valid zlib header without preset dictionary.
+fn is_plain_header(input: &[u8]) -> bool {
+    let &[method, flags, ..] = input else { return false };
+    let valid = u16::from_be_bytes([method, flags]) % 31 == 0;
+    valid && method & 0x0f == 8 && method >> 4 <= 7 && flags & 0x20 == 0
+}

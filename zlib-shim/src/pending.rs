@@ -1,0 +1,57 @@
+//! Compressed bytes that the caller's buffer had no room for yet.
+
+use crate::abi::io::Io;
+use crate::buffers;
+
+/// A queue of bytes: filled at the back, delivered from the front.
+#[derive(Default, Clone)]
+pub(crate) struct Pending {
+    bytes: Vec<u8>,
+    delivered: usize,
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.delivered == self.bytes.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.delivered
+    }
+
+    /// Where new bytes are appended.
+    pub(crate) fn queue(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Appends `bytes`, without a copy when nothing waits in front of them.
+    pub(crate) fn append(&mut self, bytes: Vec<u8>) {
+        if self.is_empty() {
+            self.bytes = bytes;
+            self.delivered = 0;
+        } else {
+            self.bytes.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Delivers what fits.
+    pub(crate) fn drain(&mut self, io: &mut Io<'_>) {
+        if self.is_empty() {
+            return;
+        }
+        self.delivered += io.put(self.bytes.get(self.delivered..).unwrap_or_default());
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything; a large buffer is given back.
+    pub(crate) fn clear(&mut self) {
+        self.delivered = 0;
+        if self.bytes.capacity() > 4096 {
+            buffers::give(std::mem::take(&mut self.bytes));
+        } else {
+            self.bytes.clear();
+        }
+    }
+}
