@@ -16,7 +16,7 @@ mod accelerator;
 mod bound;
 mod buffers;
 mod deflate;
-mod exports;
+pub mod exports;
 mod inflate;
 mod oneshot;
 mod pending;

@@ -96,7 +96,9 @@ impl<A: Accelerator> Deflate<A> {
             self.spare = Some(engine);
             self.tally.begin(Reason::Tail);
             self.count(self.fifo.len());
-            self.release_fifo();
+            let fifo = std::mem::take(&mut self.fifo);
+            self.remember(&fifo);
+            buffers::give(fifo);
         }
         self.close();
         Ok(())
@@ -140,28 +142,28 @@ impl<A: Accelerator> Deflate<A> {
             *spare = Some(engine);
             Ok(bytes)
         });
-        match outcome {
+        let made = match outcome {
             Outcome::Hardware(made) => {
                 self.failures = 0;
-                self.marked = Some(Z_SYNC_FLUSH);
-                if made.bytes.len() > wrapper::stored_len(segment.input.len()) {
-                    // Incompressible. Stored blocks keep the whole within zlib's bound.
-                    wrapper::stored_blocks(self.pending.queue(), &segment.input);
-                    self.marked = None;
-                } else {
-                    self.pending.append(made.bytes);
-                }
+                made.bytes
             }
             Outcome::Software(Ok(bytes)) => {
                 self.failures += 1;
-                self.marked = Some(Z_SYNC_FLUSH);
-                self.pending.append(bytes);
+                bytes
             }
             Outcome::Software(Err(OutOfMemory)) => {
                 self.fifo = Arc::try_unwrap(segment.input).unwrap_or_else(|shared| shared.as_ref().clone());
                 self.fifo.extend_from_slice(&rest);
                 return Err(OutOfMemory);
             }
+        };
+        if made.len() > wrapper::stored_len(segment.input.len()) {
+            // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
+            wrapper::stored_blocks(self.pending.queue(), &segment.input);
+            self.marked = None;
+        } else {
+            self.pending.append(made);
+            self.marked = Some(Z_SYNC_FLUSH);
         }
         if self.data_type == Z_UNKNOWN {
             self.data_type = wrapper::data_type(segment.input.get(..GUESS_BYTES).unwrap_or(&segment.input));

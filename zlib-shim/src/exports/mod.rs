@@ -4,18 +4,17 @@
 //! additions of zlib 1.3.2. No `gz*`: the system library's call ours. No symbol versions: the loader binds versioned
 //! references to unversioned definitions of a preloaded library.
 #![expect(unsafe_code, reason = "C entry points")]
-#![expect(unreachable_pub, reason = "seen from C, not from Rust")]
 #![expect(non_snake_case, reason = "zlib's names are what they are")]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "unsigned long and size_t are the same on LP64 (asserted in abi)"
 )]
 
-mod checksum;
-mod deflate;
+pub mod checksum;
+pub mod deflate;
 mod guard;
-mod inflate;
-mod oneshot;
+pub mod inflate;
+pub mod oneshot;
 
 use std::ffi::{c_char, c_int, c_uint};
 
