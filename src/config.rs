@@ -276,8 +276,6 @@ pub enum LogTo {
     Off,
     /// Standard error.
     Stderr,
-    /// The system log.
-    Syslog,
 }
 
 /// `[provider]`
@@ -435,3 +433,6 @@ pub const SYSTEM_FILE: &str = "/etc/warpdrive.toml";
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests;

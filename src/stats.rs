@@ -81,3 +81,6 @@ fn add(cell: &AtomicU64, value: u64) {
         cell.fetch_add(value, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

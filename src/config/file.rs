@@ -50,13 +50,16 @@ fn explain(text: &str, mut error: toml::de::Error) -> String {
     let shown = error.to_string();
     let mut rows = shown.trim_end().lines();
     let message = rows.next().unwrap_or_default();
-    let key = rows.next_back().and_then(|row| row.strip_prefix("in `")?.strip_suffix('`'));
+    let section = rows.next_back().and_then(|row| row.strip_prefix("in `")?.strip_suffix('`'));
+    // An unknown key is not part of the path to it.
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let key: Vec<&str> = section.into_iter().chain(unknown).collect();
     let mut out = String::new();
     if let Some(line) = line {
         out.push_str(&format!("line {line}: "));
     }
-    if let Some(key) = key {
-        out.push_str(&format!("{key}: "));
+    if !key.is_empty() {
+        out.push_str(&format!("{}: ", key.join(".")));
     }
     out.push_str(message);
     out

@@ -10,21 +10,21 @@ use serde::{Deserialize, Deserializer};
 pub(super) fn ms<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
-    bounded::<D, MIN, MAX>(deserializer, "milliseconds").map(Duration::from_millis)
+    bounded::<D, MIN, MAX>(deserializer, " milliseconds").map(Duration::from_millis)
 }
 
 /// Whole microseconds.
 pub(super) fn us<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
-    bounded::<D, MIN, MAX>(deserializer, "microseconds").map(Duration::from_micros)
+    bounded::<D, MIN, MAX>(deserializer, " microseconds").map(Duration::from_micros)
 }
 
 /// A number of bytes.
 pub(super) fn bytes<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
     deserializer: D,
 ) -> Result<usize, D::Error> {
-    let value = bounded::<D, MIN, MAX>(deserializer, "bytes")?;
+    let value = bounded::<D, MIN, MAX>(deserializer, " bytes")?;
     usize::try_from(value).map_err(D::Error::custom)
 }
 
@@ -32,7 +32,7 @@ pub(super) fn bytes<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
 pub(super) fn count<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
     deserializer: D,
 ) -> Result<u32, D::Error> {
-    let value = bounded::<D, MIN, MAX>(deserializer, "things")?;
+    let value = bounded::<D, MIN, MAX>(deserializer, "")?;
     u32::try_from(value).map_err(D::Error::custom)
 }
 
@@ -53,6 +53,6 @@ fn bounded<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
     let value = i64::deserialize(deserializer)?;
     match u64::try_from(value) {
         Ok(value) if (MIN..=MAX).contains(&value) => Ok(value),
-        _ => Err(D::Error::custom(format_args!("{value} is out of bounds: {MIN} to {MAX} {unit}"))),
+        _ => Err(D::Error::custom(format_args!("{value} is out of bounds: {MIN} to {MAX}{unit}"))),
     }
 }

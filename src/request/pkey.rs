@@ -170,3 +170,183 @@ fn limbs(number: &[u8], count: usize) -> Zeroizing<Vec<u64>> {
     }
     limbs
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// p = q = 2^k - 1, so n = 2^2k - 2^(k+1) + 1: every carry runs, and every size is easy to write down.
+    struct Numbers {
+        n: Vec<u8>,
+        half: Vec<u8>,
+        dp: Vec<u8>,
+        dq: Vec<u8>,
+        qinv: Vec<u8>,
+    }
+
+    impl Numbers {
+        fn new(len_bytes: usize) -> Self {
+            let k = len_bytes / 2;
+            let mut n = vec![0xff; k - 1];
+            n.push(0xfe);
+            n.extend(vec![0; k - 1]);
+            n.push(1);
+            Self { n, half: vec![0xff; k], dp: vec![0x11; k - 3], dq: vec![0x33; k], qinv: vec![0x44; 1] }
+        }
+
+        fn crt(&self) -> RsaComponents<'_> {
+            let Self { n, half, dp, dq, qinv } = self;
+            RsaComponents { n, e: &[1, 0, 1], d: &[], p: half, q: half, dp, dq, qinv }
+        }
+
+        fn plain<'a>(&'a self, d: &'a [u8]) -> RsaComponents<'a> {
+            RsaComponents { d, p: &[], q: &[], dp: &[], dq: &[], qinv: &[], ..self.crt() }
+        }
+    }
+
+    fn refused(components: &RsaComponents<'_>) -> bool {
+        matches!(RsaPrivateKey::new(components), Err(Error::Unsuitable))
+    }
+
+    #[test]
+    fn crt_layout() {
+        for len_bytes in LENGTHS_BYTES {
+            let numbers = Numbers::new(len_bytes);
+            let key = RsaPrivateKey::new(&numbers.crt()).unwrap();
+            assert!(key.crt());
+            assert_eq!(key.len_bytes(), len_bytes);
+            let k = len_bytes / 2;
+            let mut expected = vec![0x33; k];
+            expected.extend([0; 3]);
+            expected.extend(vec![0x11; k - 3]);
+            expected.extend(vec![0xff; 2 * k]);
+            expected.extend(vec![0; k - 1]);
+            expected.push(0x44);
+            assert_eq!(key.material().bytes(), expected);
+            assert_eq!(key.material().bytes().len(), len_bytes * 5 / 2);
+        }
+    }
+
+    #[test]
+    fn plain_layout() {
+        for len_bytes in LENGTHS_BYTES {
+            let numbers = Numbers::new(len_bytes);
+            let key = RsaPrivateKey::new(&numbers.plain(&[5, 7])).unwrap();
+            assert!(!key.crt());
+            let mut expected = vec![0; len_bytes - 2];
+            expected.extend([5, 7]);
+            expected.extend(&numbers.n);
+            assert_eq!(key.material().bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn leading_zeros_change_nothing() {
+        let numbers = Numbers::new(256);
+        let padded = |number: &[u8]| [&[0; 9], number].concat();
+        let (n, half, dq) = (padded(&numbers.n), padded(&numbers.half), padded(&numbers.dq));
+        let components = RsaComponents { n: &n, e: &[0, 0, 3], p: &half, q: &half, dq: &dq, ..numbers.crt() };
+        let key = RsaPrivateKey::new(&components).unwrap();
+        assert_eq!(key.material().bytes(), RsaPrivateKey::new(&numbers.crt()).unwrap().material().bytes());
+    }
+
+    #[test]
+    fn unsuitable_moduli() {
+        let numbers = Numbers::new(256);
+        let with = |n: &[u8]| refused(&RsaComponents { n, ..numbers.plain(&[3]) });
+        assert!(!with(&numbers.n));
+        assert!(with(&[]));
+        assert!(with(&[0; 256]));
+        let mut even = numbers.n.clone();
+        even[255] = 2;
+        assert!(with(&even), "even");
+        let mut short = numbers.n.clone();
+        short[0] = 0x7f;
+        assert!(with(&short), "2047 bits");
+        assert!(with(&numbers.n[1..]), "2040 bits");
+        for bits in [512, 768, 1536, 2056, 8192] {
+            assert!(with(&vec![0xff; bits / 8]), "{bits}");
+        }
+    }
+
+    #[test]
+    fn unsuitable_numbers() {
+        let numbers = Numbers::new(256);
+        let good = numbers.crt();
+        let long = [1; 129];
+        let mut off_by_one = numbers.half.clone();
+        off_by_one[64] ^= 1;
+        #[rustfmt::skip]
+        let rows = [
+            ("e even", RsaComponents { e: &[4], ..good }),
+            ("e missing", RsaComponents { e: &[], ..good }),
+            ("e one", RsaComponents { e: &[0, 1], ..good }),
+            ("e as long as n", RsaComponents { e: &[0x7f; 256], ..good }),
+            ("p long", RsaComponents { p: &long, ..good }),
+            ("q long", RsaComponents { q: &long, ..good }),
+            ("dp long", RsaComponents { dp: &long, ..good }),
+            ("dq long", RsaComponents { dq: &long, ..good }),
+            ("qinv long", RsaComponents { qinv: &long, ..good }),
+            ("p zero", RsaComponents { p: &[0], ..good }),
+            ("dp zero", RsaComponents { dp: &[0; 128], ..good }),
+            ("qinv zero", RsaComponents { qinv: &[0], ..good }),
+            ("dp even", RsaComponents { dp: &[2], ..good }),
+            ("dq even", RsaComponents { dq: &[2], ..good }),
+            ("p not a factor", RsaComponents { p: &off_by_one, ..good }),
+            ("q missing and no d", RsaComponents { q: &[], ..good }),
+            ("d zero", RsaComponents { q: &[], d: &[0], ..good }),
+            ("d even", RsaComponents { q: &[], d: &[2], ..good }),
+            ("d long", RsaComponents { q: &[], d: &[1; 257], ..good }),
+        ];
+        for (what, components) in rows {
+            assert!(refused(&components), "{what}");
+        }
+        let one_missing = RsaComponents { qinv: &[], d: &[3], ..good };
+        assert!(!RsaPrivateKey::new(&one_missing).unwrap().crt(), "d serves when a CRT number is missing");
+    }
+
+    #[test]
+    fn debug_shows_no_number() {
+        let key = RsaPrivateKey::new(&Numbers::new(128).crt()).unwrap();
+        assert_eq!(format!("{key:?}"), "RsaPrivateKey { len_bytes: 128, crt: true, .. }");
+    }
+
+    proptest! {
+        #[test]
+        fn products(p: u64, q: u64, other: u128) {
+            let product = u128::from(p) * u128::from(q);
+            prop_assert!(is_product(&product.to_be_bytes(), &p.to_be_bytes(), &q.to_be_bytes()));
+            prop_assert_eq!(is_product(&other.to_be_bytes(), &p.to_be_bytes(), &q.to_be_bytes()), other == product);
+        }
+
+        #[test]
+        fn products_of_two_limbs(p: u128, q: u128) {
+            let (p, q) = (p.to_be_bytes(), q.to_be_bytes());
+            let mut n = [0_u8; 32];
+            let (low, high) = (u128::from_be_bytes(p), u128::from_be_bytes(q));
+            let limbs = |value: u128| [split(value).0, split(value).1];
+            let (a, b) = (limbs(low), limbs(high));
+            // Column sums, the other way round than the code under test.
+            let mut columns = [0_u128; 5];
+            for (i, x) in a.iter().enumerate() {
+                for (j, y) in b.iter().enumerate() {
+                    let (l, h) = split(u128::from(*x) * u128::from(*y));
+                    columns[i + j] += u128::from(l);
+                    columns[i + j + 1] += u128::from(h);
+                }
+            }
+            let mut carry = 0;
+            for (index, column) in columns.iter().take(4).enumerate() {
+                let (digit, above) = split(column + carry);
+                carry = u128::from(above);
+                n[24 - index * 8..32 - index * 8].copy_from_slice(&digit.to_be_bytes());
+            }
+            prop_assert!(is_product(&n, &p, &q));
+            prop_assert!(is_product(&n, &q, &p));
+            n[7] ^= 1;
+            prop_assert!(!is_product(&n, &p, &q));
+        }
+    }
+}

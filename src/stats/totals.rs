@@ -59,6 +59,8 @@ pub fn read_directory(dir: &Path) -> io::Result<(Totals, Skipped)> {
             // Removed between the listing and now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) => skipped.unreadable += 1,
+            // Just being made: nothing is counted there yet.
+            Ok(bytes) if bytes.iter().take(MAGIC.len()).all(|byte| *byte == 0) => {}
             Ok(bytes) => match totals.add_file(&bytes) {
                 Some(()) => {}
                 None => skipped.foreign += 1,
@@ -72,10 +74,11 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     // O_NONBLOCK: a FIFO with our suffix must not hold us up. O_NOFOLLOW: links are nobody's counters.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let mut bytes = Vec::new();
-    if file.metadata()?.is_file() {
-        file.take(MAX_LEN_BYTES).read_to_end(&mut bytes)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
     }
+    let mut bytes = Vec::new();
+    file.take(MAX_LEN_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
