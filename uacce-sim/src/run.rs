@@ -50,14 +50,15 @@ fn try_run(options: &Options, preload: Option<PathBuf>, command: &[OsString]) ->
     let signals =
         process::SignalSet::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGCHLD]);
     process::adopt_orphans()?;
-    let mut daemon = Daemon::start(options)?;
+    let mut daemon = Daemon::start(options, &signals)?;
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let spawned = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env(ROOT_VARIABLE, &daemon.root)
-        .env("LD_PRELOAD", appended(std::env::var_os("LD_PRELOAD"), &preload))
-        .spawn();
-    let mut child = match spawned {
+        .env("LD_PRELOAD", appended(std::env::var_os("LD_PRELOAD"), &preload));
+    signals.release_in(&mut command);
+    let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
             eprintln!("uacce-sim: {}: {error}", program.to_string_lossy());
@@ -117,7 +118,7 @@ struct Daemon {
 
 impl Daemon {
     /// Starts the daemon in its own process group, free of what is meant for the command.
-    fn start(options: &Options) -> io::Result<Self> {
+    fn start(options: &Options, signals: &process::SignalSet) -> io::Result<Self> {
         let root = process::private_directory(&runtime_directory())?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("serve").arg("--owned").arg("--root").arg(&root).args(options.to_arguments());
@@ -127,6 +128,7 @@ impl Daemon {
             }
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        signals.release_in(&mut command);
         let mut process = command.spawn()?;
         let mut line = String::new();
         if let Some(output) = process.stdout.take() {

@@ -3,12 +3,17 @@
 
 use std::io;
 use std::mem::zeroed;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr::null_mut;
 
 use super::checked;
 
 /// A set of signals, blocked in every thread started after [`SignalSet::block`].
-pub struct SignalSet(libc::sigset_t);
+pub struct SignalSet {
+    signals: libc::sigset_t,
+    previous: libc::sigset_t,
+}
 
 /// A signal taken from a [`SignalSet`].
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +25,7 @@ pub struct Taken {
 }
 
 impl SignalSet {
-    /// Blocks `signals` in the calling thread: call it before starting others. Children started through
-    /// [`std::process::Command`] get an empty mask again.
+    /// Blocks `signals` in the calling thread: call it before starting others.
     pub fn block(signals: &[libc::c_int]) -> Self {
         // SAFETY: all-zero is a valid start for `sigemptyset`, which initialises it.
         let mut set: libc::sigset_t = unsafe { zeroed() };
@@ -31,9 +35,22 @@ impl SignalSet {
             // SAFETY: `set` is initialised.
             unsafe { libc::sigaddset(&raw mut set, *signal) };
         }
-        // SAFETY: `set` is initialised; the old mask is not wanted.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, null_mut()) };
-        Self(set)
+        let mut previous = set;
+        // SAFETY: `set` is initialised, `previous` receives the old mask.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut previous) };
+        Self { signals: set, previous }
+    }
+
+    /// Lets `command` start with the mask from before [`SignalSet::block`].
+    pub fn release_in(&self, command: &mut Command) {
+        let previous = self.previous;
+        let release = move || {
+            // SAFETY: `previous` is an initialised sigset.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const previous, null_mut()) };
+            Ok(())
+        };
+        // SAFETY: between fork and exec the closure makes one async-signal-safe call and touches only its own copy.
+        unsafe { command.pre_exec(release) };
     }
 
     /// Waits for one of the signals.
@@ -42,7 +59,7 @@ impl SignalSet {
             // SAFETY: all-zero is a valid `siginfo_t`.
             let mut info: libc::siginfo_t = unsafe { zeroed() };
             // SAFETY: both pointers are to live values.
-            let signal = unsafe { libc::sigwaitinfo(&raw const self.0, &raw mut info) };
+            let signal = unsafe { libc::sigwaitinfo(&raw const self.signals, &raw mut info) };
             if signal > 0 {
                 let sent_by_process = matches!(info.si_code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE);
                 return Taken { signal, sent_by_process };

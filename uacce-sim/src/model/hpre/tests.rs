@@ -152,3 +152,31 @@ fn many_keys_do_not_pile_up() {
     }
     assert!(hpre.keys.len() <= MAX_KEYS);
 }
+
+/// Real keys of every width: the model's answers are libcrypto's, with and without CRT, and the public operation undoes them.
+#[test]
+fn real_keys_agree_with_libcrypto() {
+    use openssl::rsa::{Padding, Rsa};
+    for bits in [1024, 2048, 3072, 4096] {
+        let width = bits as usize / 8;
+        let key = Rsa::generate(bits).unwrap();
+        let wide = |number: &openssl::bn::BigNumRef, len: usize| {
+            number.to_vec_padded(i32::try_from(len).unwrap()).unwrap()
+        };
+        let crt = [key.dmq1(), key.dmp1(), key.q(), key.p(), key.iqmp()]
+            .map(|number| wide(number.unwrap(), width / 2))
+            .concat();
+        let private = [wide(key.d(), width), wide(key.n(), width)].concat();
+        let public = [wide(key.e(), width), wide(key.n(), width)].concat();
+        let mut input = vec![0x5A; width];
+        input[0] = 0;
+        let mut expected = vec![0; width];
+        key.private_encrypt(&input, &mut expected, Padding::NONE).unwrap();
+        for (operation, key) in [(1, &crt), (0, &private)] {
+            let (after, out) = run(operation, width, key, &input);
+            assert_eq!(word(&after, 0), 0xC000_0000 | operation);
+            assert!(out == expected, "{bits} {operation}");
+        }
+        assert!(run(0, width, &public, &expected).1 == input, "{bits}");
+    }
+}
