@@ -4,7 +4,7 @@
 //! their slot's word. A leader that leaves hands the lead to one of the parked threads, under the lock that guards the
 //! list of them, so no moment exists in which a thread is parked and nobody leads.
 
-#![cfg_attr(not(loom), expect(unsafe_code, reason = "futex, errno and the CPU mask have no safe interface"))]
+#![expect(unsafe_code, reason = "futex, errno and the CPU mask have no safe interface")]
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,9 +38,10 @@ impl Word {
         }
     }
 
-    /// Makes the word new for the slot's next request; nobody waits on it.
+    /// Makes the word new for the slot's next request; nobody waits on it. A nudge that came before is used up: its reason
+    /// is visible from here on.
     pub(crate) fn reset(&self) {
-        self.state.store(PENDING, Ordering::Release);
+        self.state.swap(PENDING, Ordering::AcqRel);
     }
 
     /// The request is answered; what was stored before [`Self::finish`] is visible.
@@ -57,9 +58,10 @@ impl Word {
 
     /// Wakes the waiter without an answer: it shall look around (it leads now, or the queue died).
     pub(crate) fn nudge(&self) {
+        // Written in every case: who changes the word next sees what was stored before the nudge.
         let nudged = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
-            PENDING | PARKED => Some(NUDGED),
-            _ => None,
+            DONE => Some(DONE),
+            _ => Some(NUDGED),
         });
         if nudged == Ok(PARKED) {
             self.wake();
@@ -198,7 +200,6 @@ pub(crate) fn poll_time(
 }
 
 /// CPUs this process may run on, at least 1. Reads the affinity mask, no file.
-#[cfg(not(loom))]
 pub(crate) fn cpus() -> usize {
     // SAFETY: cpu_set_t is plain bits, all zero is valid; the kernel writes at most the size given.
     let count = unsafe {
@@ -212,11 +213,9 @@ pub(crate) fn cpus() -> usize {
 }
 
 /// Keeps the calling thread's errno over a stretch of our own system calls (`zlib` and OpenSSL callers look at it).
-#[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct ErrnoKept(i32);
 
-#[cfg(not(loom))]
 impl ErrnoKept {
     pub(crate) fn new() -> Self {
         // SAFETY: the C library gives every thread a valid errno address.
@@ -224,7 +223,6 @@ impl ErrnoKept {
     }
 }
 
-#[cfg(not(loom))]
 impl Drop for ErrnoKept {
     fn drop(&mut self) {
         // SAFETY: as in `new`; the guard never leaves its thread's stack frame.
