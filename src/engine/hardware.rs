@@ -209,7 +209,7 @@ impl Core {
             match self.pool.queue(&device, set, now, policy == Policy::Hardware) {
                 Ok(queue) => return Ok((device, queue)),
                 Err(reason) => {
-                    if matches!(reason, Reason::Reset | Reason::NoDevice) {
+                    if reason == Reason::Reset {
                         set.health.failed(now, &self.config.health);
                     }
                     refused = reason;

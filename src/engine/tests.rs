@@ -669,26 +669,33 @@ fn a_stop_in_mid_load_leaves_every_caller_with_an_answer() {
     let lab = Lab::new(vec![hpre()]);
     let core = impatient(&lab);
     let key = key();
+    let over = AtomicBool::new(false);
+    let requests = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for thread in 0..4 {
-            let (core, key) = (&core, &key);
+            let (core, key, over, requests) = (&core, &key, &over, &requests);
             scope.spawn(move || {
-                for request in 0..1500 {
-                    sign(core, key, thread * 1_000_000 + request);
+                let mut seed = thread * 1_000_000;
+                while !over.load(Ordering::Relaxed) {
+                    sign(core, key, seed);
+                    seed += 1;
+                    requests.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
+        let mut answered = 0;
         for _ in 0..5 {
-            std::thread::sleep(Duration::from_millis(20));
-            if let Some(device) = lab.devices().last() {
-                device.set_status(1, 1);
-            }
+            wait_until(|| counts(&core, RSA).0 > answered);
+            lab.devices().last().unwrap().set_status(1, 1);
+            answered = counts(&core, RSA).0;
         }
+        wait_until(|| counts(&core, RSA).0 > answered);
+        over.store(true, Ordering::Relaxed);
     });
     let (hardware, reasons) = counts(&core, RSA);
-    assert_eq!(hardware + reasons.iter().map(|(_, requests)| requests).sum::<u64>(), 6000);
-    assert!(hardware > 0);
-    wait_until(|| sign(&core, &key, 7));
+    let software: u64 = reasons.iter().map(|(_, requests)| requests).sum();
+    assert_eq!(hardware + software, requests.load(Ordering::Relaxed) as u64);
+    assert!(reasons.iter().all(|(reason, _)| reason == "reset" || reason == "paused"), "{reasons:?}");
 }
 
 #[test]
@@ -704,6 +711,50 @@ fn every_queue_taken_backs_off_and_comes_back() {
     assert!(lab.opens() < 50, "not tried at every request");
     *lab.inner.refuse.lock().unwrap() = None;
     wait_until(|| sign(&core, &key, 1));
+}
+
+#[test]
+fn a_device_that_may_not_be_opened_is_no_device() {
+    let lab = Lab::new(vec![hpre()]);
+    let core = lab.core(HARDWARE);
+    *lab.inner.refuse.lock().unwrap() = Some(|| Error::Denied);
+    let key = key();
+    for seed in 0..100 {
+        assert!(!sign(&core, &key, seed));
+    }
+    assert_eq!(counts(&core, RSA), (0, only("no-device", 100)));
+    assert_eq!(lab.opens(), 1);
+}
+
+#[test]
+fn a_device_in_reset_is_paused_and_opened_again() {
+    let lab = Lab::new(vec![hpre()]);
+    let core = impatient(&lab);
+    *lab.inner.refuse.lock().unwrap() = Some(|| Error::Stopped);
+    let key = key();
+    for seed in 0..20 {
+        assert!(!sign(&core, &key, seed));
+    }
+    assert_eq!(counts(&core, RSA).1, [("paused".to_owned(), 19), ("reset".to_owned(), 1)]);
+    *lab.inner.refuse.lock().unwrap() = None;
+    wait_until(|| sign(&core, &key, 1));
+}
+
+#[test]
+fn a_second_device_takes_over_from_a_paused_one() {
+    let lab = Lab::new(vec![
+        Found { numa_distance: Some(10), ..hpre() },
+        Found { name: "hisi_hpre-3".into(), numa_distance: Some(20), ..hpre() },
+    ]);
+    let core = lab.core(&format!("{HARDWARE}[wait]\ndeadline-ms = 60\n[health]\npause-min-ms = 60000\n"));
+    let key = key();
+    assert!(sign(&core, &key, 1));
+    lab.devices()[0].set_status(1, 1);
+    assert!(!sign(&core, &key, 2));
+    for seed in 0..50 {
+        assert!(sign(&core, &key, seed));
+    }
+    assert_eq!(counts(&core, RSA), (51, only("reset", 1)));
 }
 
 #[test]

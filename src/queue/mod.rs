@@ -195,7 +195,7 @@ impl SharedQueue {
         };
         match inflight::lend(&mut side.ring, descriptor) {
             Ok(slot) => {
-                side.next = if slot + 1 >= self.depth { 0 } else { slot + 1 };
+                side.next = if slot >= self.depth - 1 { 0 } else { slot + 1 };
                 if slot != next {
                     // The ring does not count as we do: no completion could be trusted.
                     self.desk.die(Death::Impossible);

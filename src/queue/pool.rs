@@ -4,6 +4,7 @@
 //! software, except under the policy `hardware`, where they wait for the opening. There is no thread: what is to be done
 //! later (looking for devices, giving idle queues back) is done by a later call.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
@@ -144,8 +145,8 @@ pub(crate) struct Set {
 struct SetState {
     queues: Vec<Arc<SharedQueue>>,
     opening: bool,
-    /// No attempt to open before.
-    retry: Option<Instant>,
+    /// No attempt to open before, and why.
+    retry: Option<(Instant, Reason)>,
     /// Attempts refused in a row.
     refusals: u32,
 }
@@ -328,7 +329,7 @@ impl Pool {
             let best = state.queues.iter().min_by_key(|queue| queue.outstanding()).cloned();
             if let Some(queue) = best {
                 let full = state.queues.len() >= SET_LIMIT || self.budget.load(Ordering::Acquire) == 0;
-                let early = state.retry.is_some_and(|retry| now < retry);
+                let early = state.retry.is_some_and(|(retry, _)| now < retry);
                 if full || early || state.opening || queue.outstanding() < CROWDED {
                     queue.touch(self.clock(now));
                     return Ok(queue);
@@ -344,8 +345,8 @@ impl Pool {
             }
             state = set.opened.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.retry.is_some_and(|retry| now < retry) {
-            return Err(Reason::Busy);
+        if let Some((_, reason)) = state.retry.filter(|(retry, _)| now < *retry) {
+            return Err(reason);
         }
         state.opening = true;
         drop(state);
@@ -363,11 +364,16 @@ impl Pool {
                 Ok(queue)
             }
             Err(reason) => {
-                if reason != Reason::Reset {
-                    state.refusals = state.refusals.saturating_add(1);
-                    let pause = self.limits.busy_retry.saturating_mul(1 << (state.refusals - 1).min(6));
-                    state.retry = Some(Instant::now() + pause);
-                }
+                // A device in reset is health's affair. One that may not be used, or is full, is asked again later.
+                let pause = match reason {
+                    Reason::Reset => None,
+                    Reason::Busy => {
+                        state.refusals = state.refusals.saturating_add(1);
+                        Some(self.limits.busy_retry.saturating_mul(1 << (state.refusals - 1).min(6)))
+                    }
+                    _ => Some(self.limits.rediscover * SETTLED_FACTOR),
+                };
+                state.retry = pause.map(|pause| (Instant::now() + pause, reason));
                 // A set that is merely crowded goes on with what it has.
                 state.queues.iter().find(|queue| queue.usable()).cloned().ok_or(reason)
             }
@@ -395,7 +401,8 @@ impl Pool {
                 Err(Reason::NoDevice)
             }
             Err(Error::Denied | Error::Unsupported) => Err(Reason::NoDevice),
-            Err(_) => Err(Reason::Busy),
+            Err(Error::Os(error)) if out_of(&error) => Err(Reason::Busy),
+            Err(_) => Err(Reason::Reset),
         }
     }
 
@@ -490,6 +497,11 @@ impl Pool {
         let since = now.saturating_duration_since(self.start).as_millis();
         u64::try_from(since).unwrap_or(u64::MAX - 1) + 1
     }
+}
+
+/// The process or the machine has no room for another file or mapping.
+fn out_of(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN))
 }
 
 /// Ends an opening, whatever became of it.
