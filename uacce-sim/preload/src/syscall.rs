@@ -1,0 +1,93 @@
+//! System calls without libc: usable inside a signal handler, before the dynamic linker is ready, and never coming back
+//! into the functions this library interposes. `errno` is untouched.
+#![expect(unsafe_code, reason = "enters the kernel")]
+
+use core::arch::asm;
+
+/// Enters the kernel. Returns the result, or the errno as a positive number.
+///
+/// # Safety
+/// As the system call `number` demands of its `arguments`.
+#[inline]
+pub(crate) unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, i32> {
+    let [a, b, c, d, e, f] = arguments;
+    let result: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the kernel's calling convention: number and result in rax, rcx and r11 clobbered; the rest is the caller's.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the kernel's calling convention: number in x8, result in x0; the rest is the caller's.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number as isize,
+            inlateout("x0") a as isize => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack),
+        );
+    }
+    if (-4095..0).contains(&result) {
+        #[expect(clippy::cast_possible_truncation, reason = "an errno is below 4096")]
+        return Err(-result as i32);
+    }
+    Ok(result as usize)
+}
+
+/// A descriptor as a system call argument.
+pub(crate) fn fd(fd: libc::c_int) -> usize {
+    isize::try_from(fd).unwrap_or(-1) as usize
+}
+
+/// Closes a descriptor this library made itself.
+pub(crate) fn close(number: libc::c_int) {
+    // SAFETY: close takes no pointer; the caller owns the number.
+    let _ = unsafe { call(libc::SYS_close, [fd(number), 0, 0, 0, 0, 0]) };
+}
+
+/// This process's id.
+pub(crate) fn process_id() -> u32 {
+    // SAFETY: getpid takes nothing and cannot fail.
+    unsafe { call(libc::SYS_getpid, [0; 6]) }.ok().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0)
+}
+
+/// Whether `path` (NUL-terminated) names anything, a dangling link included.
+///
+/// # Safety
+/// `path` points at a NUL-terminated string.
+pub(crate) unsafe fn exists(path: *const u8) -> bool {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
+    let arguments = [
+        fd(libc::AT_FDCWD),
+        path as usize,
+        status.as_mut_ptr() as usize,
+        libc::AT_SYMLINK_NOFOLLOW as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the path is the caller's promise; the buffer is a whole `struct stat` that nobody reads.
+    unsafe { call(libc::SYS_newfstatat, arguments) }.is_ok()
+}
+
+/// Signal mask of the calling thread: replaces (`SIG_SETMASK`), adds (`SIG_BLOCK`) or takes away (`SIG_UNBLOCK`), and
+/// returns the mask before.
+pub(crate) fn signal_mask(how: libc::c_int, mask: u64) -> u64 {
+    let mut before = 0u64;
+    let arguments = [fd(how), (&raw const mask) as usize, (&raw mut before) as usize, size_of::<u64>(), 0, 0];
+    // SAFETY: both masks are eight bytes, the kernel's own size.
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, arguments) };
+    before
+}
+
+/// Writes a message to standard error and forgets the outcome.
+pub(crate) fn complain(message: &[u8]) {
+    // SAFETY: the kernel reads exactly `message`.
+    let _ = unsafe { call(libc::SYS_write, [2, message.as_ptr() as usize, message.len(), 0, 0, 0]) };
+}
