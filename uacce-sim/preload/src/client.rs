@@ -9,13 +9,16 @@
 use crate::ranges::{self, Mapped};
 use crate::{root, syscall, trap};
 use core::ffi::c_int;
-use core::mem::{MaybeUninit, offset_of};
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use uacce_sim_protocol::{
     IOCTL_BYTES, MAGIC, Mapping, PAYLOAD, REPLY_LEN, ReplyHead, Request, VERSION, control,
 };
 
 type Errno = i32;
+
+#[expect(clippy::cast_possible_truncation, reason = "twelve bytes")]
+const CREDENTIALS_LEN: libc::socklen_t = size_of::<libc::ucred>() as libc::socklen_t;
 
 /// A descriptor closed at the end of its scope.
 struct Owned(c_int);
@@ -42,7 +45,7 @@ fn number(result: usize) -> c_int {
 pub(crate) fn is_ours(descriptor: c_int) -> bool {
     let Some((expected, expected_len)) = root::socket_address() else { return false };
     let mut peer = MaybeUninit::<libc::sockaddr_un>::zeroed();
-    let mut len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    let mut len = root::SOCKET_ADDRESS_LEN;
     let arguments = [syscall::fd(descriptor), peer.as_mut_ptr() as usize, (&raw mut len) as usize, 0, 0, 0];
     // SAFETY: the kernel writes at most `len` bytes into a whole address; all zero is a value of it.
     let peer = unsafe {
@@ -51,7 +54,7 @@ pub(crate) fn is_ours(descriptor: c_int) -> bool {
         }
         peer.assume_init()
     };
-    let header = offset_of!(libc::sockaddr_un, sun_path) as libc::socklen_t;
+    let header = root::SOCKET_HEADER_LEN;
     peer.sun_family == expected.sun_family
         && (header + 1..=expected_len).contains(&len)
         && peer.sun_path == expected.sun_path
@@ -271,7 +274,7 @@ fn own_memory() -> Option<Owned> {
 /// Where Yama restricts tracing: lets the daemon, and nobody else, read and write this process.
 fn allow_tracing(device: c_int) {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    let mut len = CREDENTIALS_LEN;
     let (at, len_at) = ((&raw mut peer) as usize, (&raw mut len) as usize);
     let arguments =
         [syscall::fd(device), libc::SOL_SOCKET as usize, libc::SO_PEERCRED as usize, at, len_at, 0];

@@ -3,6 +3,7 @@
 //!
 //! Every other name pays a look at its first component. Names are judged by their text, as if `/sys` held no links;
 //! inside the simulated tree the kernel walks the rest, so a link followed by `..` behaves there as it does on `/sys`.
+#![cfg_attr(test, allow(dead_code))]
 #![expect(unsafe_code, reason = "reads the caller's C strings, enters the kernel")]
 
 use crate::root::{self, ROOT_BYTES};
@@ -120,7 +121,7 @@ impl Place {
 
     fn kind(&self) -> Kind {
         let name = self.name();
-        if name == CLASS || below(CLASS, name).is_some() {
+        if name.strip_prefix(CLASS).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/')) {
             Kind::Attribute
         } else if name.starts_with(NODE) {
             let node = name.get(NODES.len()..).unwrap_or_default();
@@ -165,6 +166,7 @@ const RELATIVE: [&[u8]; 8] = [b"sys", b"class", b"devices", b"uacce", b"dev", b"
 unsafe fn may_concern(root: &[u8], name: *const u8) -> bool {
     // SAFETY: as promised; reading stops at the first difference, at the latest at the NUL.
     let starts_with = |at: *const u8, text: &[u8]| {
+        // SAFETY: as above.
         text.iter().enumerate().all(|(index, byte)| unsafe { *at.add(index) } == *byte)
     };
     // SAFETY: as promised; reading stops at the NUL.

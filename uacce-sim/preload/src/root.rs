@@ -13,6 +13,15 @@ unsafe extern "C" {
     fn secure_getenv(name: *const libc::c_char) -> *mut libc::c_char;
 }
 
+/// Bytes of a Unix socket address, and of its part before the path.
+#[expect(clippy::cast_possible_truncation, reason = "110 bytes")]
+pub(crate) const SOCKET_ADDRESS_LEN: libc::socklen_t = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+#[expect(clippy::cast_possible_truncation, reason = "two bytes")]
+pub(crate) const SOCKET_HEADER_LEN: libc::socklen_t =
+    core::mem::offset_of!(libc::sockaddr_un, sun_path) as libc::socklen_t;
+#[expect(clippy::cast_possible_truncation, reason = "the number is 1")]
+const FAMILY: libc::sa_family_t = libc::AF_UNIX as libc::sa_family_t;
+
 struct Root {
     state: AtomicU8,
     len: AtomicUsize,
@@ -94,8 +103,7 @@ fn environment(name: &[u8]) -> Option<&'static [u8]> {
 /// The daemon's socket as the kernel wants it: address and its length; `None` without a root or with one too long.
 pub(crate) fn socket_address() -> Option<(libc::sockaddr_un, libc::socklen_t)> {
     let root = root()?;
-    let mut address =
-        libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
+    let mut address = libc::sockaddr_un { sun_family: FAMILY, sun_path: [0; 108] };
     let name = root.iter().chain(b"/").chain(SOCKET_NAME.as_bytes());
     let len = root.len() + 1 + SOCKET_NAME.len();
     if len >= address.sun_path.len() {

@@ -17,7 +17,7 @@ pub(crate) unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result
     unsafe {
         asm!(
             "syscall",
-            inlateout("rax") number as isize => result,
+            inlateout("rax") number_word(number) => result,
             in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
             lateout("rcx") _, lateout("r11") _,
             options(nostack),
@@ -28,7 +28,7 @@ pub(crate) unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result
     unsafe {
         asm!(
             "svc 0",
-            in("x8") number as isize,
+            in("x8") number_word(number),
             inlateout("x0") a as isize => result,
             in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
             options(nostack),
@@ -39,6 +39,11 @@ pub(crate) unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result
         return Err(-result as i32);
     }
     Ok(result as usize)
+}
+
+/// A system call's number as a register's word.
+fn number_word(number: libc::c_long) -> isize {
+    isize::try_from(number).unwrap_or(-1)
 }
 
 /// A descriptor as a system call argument.
