@@ -15,6 +15,7 @@
 //! [`rsa_private`], [`deflate`], [`inflate`], [`preview`] and [`note_software`]; nothing else here is theirs.
 
 pub mod config;
+pub mod devices;
 pub mod error;
 pub mod request;
 pub mod route;
