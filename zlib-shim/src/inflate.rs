@@ -3,20 +3,28 @@
 //! A streamed inflate stays in software: the device cannot enter a stream in the middle, and callers of `inflate` say
 //! nothing about how much is coming.
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_ulong};
 
+use warpdrive::request::compress::Wrapper;
 use warpdrive::{Algorithm, Reason};
 
 use crate::abi::io::Io;
 use crate::abi::next::{Inflater, OutOfMemory};
-use crate::abi::{Z_DATA_ERROR, Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_END, Z_STREAM_ERROR};
+use crate::abi::{Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_END, Z_STREAM_ERROR};
 use crate::tally::Tally;
+use crate::wrapper;
 
 /// One inflate stream.
 pub(crate) struct Inflate {
     /// As given, one of [`is_window_bits`].
     window_bits: c_int,
     engine: Option<Inflater>,
+    /// Over all output delivered. The engine's own lags behind until the stream ends, and callers may look.
+    checksum: u32,
+    /// Which checksum; of a stream that takes either header, known with the first byte.
+    wrapper: Option<Wrapper>,
+    /// False after `inflateSync` and `inflateValidate(0)`: the checksum no longer means anything.
+    checking: bool,
     tally: Tally,
 }
 
@@ -24,7 +32,7 @@ pub(crate) struct Inflate {
 pub(crate) struct Progress {
     pub(crate) code: c_int,
     /// New value of `strm->adler`, if it changes.
-    pub(crate) adler: Option<u32>,
+    pub(crate) adler: Option<c_ulong>,
     pub(crate) data_type: c_int,
     pub(crate) message: *mut c_char,
 }
@@ -46,7 +54,16 @@ pub(crate) fn initial_adler(window_bits: c_int) -> Option<u32> {
 impl Inflate {
     /// `window_bits` passed [`is_window_bits`].
     pub(crate) fn new(window_bits: c_int) -> Self {
-        Self { window_bits, engine: None, tally: Tally::default() }
+        let mut stream = Self {
+            window_bits,
+            engine: None,
+            checksum: 1,
+            wrapper: None,
+            checking: true,
+            tally: Tally::default(),
+        };
+        stream.begin_anew();
+        stream
     }
 
     fn engine(&mut self) -> Result<&mut Inflater, OutOfMemory> {
@@ -57,31 +74,35 @@ impl Inflate {
     }
 
     /// One `inflate` call.
-    #[expect(clippy::cast_possible_truncation, reason = "checksums are 32 bits")]
     pub(crate) fn inflate(&mut self, io: &mut Io<'_>, flush: c_int) -> Progress {
-        let wrapped = self.window_bits >= 0;
+        let (input, output) = (io.input(), io.next_out());
         let Ok(engine) = self.engine() else { return Progress::nothing(Z_MEM_ERROR) };
-        let (code, _, produced) = engine.run(io, flush);
+        let (code, consumed, produced) = engine.run(io, flush);
         if code == Z_STREAM_ERROR {
             return Progress::nothing(code);
         }
-        let changes = produced != 0 || matches!(code, Z_STREAM_END | Z_NEED_DICT | Z_DATA_ERROR);
-        let adler = engine.adler() as u32;
-        let progress = Progress {
-            code,
-            adler: (changes && wrapped).then_some(adler),
-            data_type: engine.data_type(),
-            message: engine.message(),
-        };
+        let (data_type, message, dictionary) = (engine.data_type(), engine.message(), engine.adler());
+        if self.wrapper.is_none() && consumed != 0 {
+            // No zlib header begins with gzip's first byte.
+            let gzip = input.first() == Some(&0x1f);
+            self.begin_checksum(if gzip { Wrapper::Gzip } else { Wrapper::Zlib });
+        }
+        let wrapper = self.wrapper.unwrap_or(Wrapper::Raw);
+        if produced != 0 && self.checking && wrapper != Wrapper::Raw {
+            self.checksum = wrapper::checksum(wrapper, self.checksum, io.written_since(output));
+        }
         if self.tally.add(produced) || code == Z_STREAM_END {
             self.report();
         }
-        progress
+        let adler = if code == Z_NEED_DICT { dictionary } else { self.checksum.into() };
+        Progress { code, adler: (wrapper != Wrapper::Raw).then_some(adler), data_type, message }
     }
 
     /// `inflateSync`.
     pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> c_int {
-        self.engine().map_or(Z_MEM_ERROR, |engine| engine.sync(io).0)
+        let code = self.engine().map_or(Z_MEM_ERROR, |engine| engine.sync(io).0);
+        self.checking &= code != Z_OK;
+        code
     }
 
     pub(crate) fn reset(&mut self) {
@@ -103,8 +124,9 @@ impl Inflate {
         if !is_window_bits(window_bits) {
             return Z_STREAM_ERROR;
         }
-        self.begin_anew();
         self.window_bits = window_bits;
+        self.checking = true;
+        self.begin_anew();
         match &mut self.engine {
             Some(engine) => engine.reset_with(window_bits),
             None => Z_OK,
@@ -143,6 +165,7 @@ impl Inflate {
     }
 
     pub(crate) fn validate(&mut self, check: bool) -> c_int {
+        self.checking = check;
         self.engine().map_or(Z_MEM_ERROR, |engine| {
             engine.validate(check);
             Z_OK
@@ -163,7 +186,7 @@ impl Inflate {
             Some(engine) => Some(engine.copy()?),
             None => None,
         };
-        Ok(Self { window_bits: self.window_bits, engine, tally: Tally::default() })
+        Ok(Self { engine, tally: Tally::default(), ..*self })
     }
 
     pub(crate) fn end(mut self) {
@@ -173,6 +196,19 @@ impl Inflate {
     fn begin_anew(&mut self) {
         self.report();
         self.tally = Tally::default();
+        self.wrapper = None;
+        self.checksum = initial_adler(self.window_bits).unwrap_or(1);
+        match self.window_bits {
+            ..0 => self.begin_checksum(Wrapper::Raw),
+            0..=15 => self.begin_checksum(Wrapper::Zlib),
+            16..=31 => self.begin_checksum(Wrapper::Gzip),
+            _ => {}
+        }
+    }
+
+    fn begin_checksum(&mut self, wrapper: Wrapper) {
+        self.wrapper = Some(wrapper);
+        self.checksum = wrapper::initial_checksum(wrapper);
     }
 
     fn report(&mut self) {

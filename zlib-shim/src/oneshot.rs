@@ -44,11 +44,16 @@ pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
     }
     let before = io.avail_out();
     let code = uncompress_by_engine(io, room);
-    if !routed {
-        let answer = warpdrive::preview(Algorithm::Inflate, before - io.avail_out());
-        let reason = answer.err().unwrap_or(Reason::Unsupported);
-        warpdrive::note_software(Algorithm::Inflate, reason, 1, (before - io.avail_out()) as u64);
-    }
+    let produced = before - io.avail_out();
+    let answer = warpdrive::preview(Algorithm::Inflate, produced);
+    // A routed request was counted when it was refused; its bytes are known only now.
+    let requests = u64::from(!routed);
+    warpdrive::note_software(
+        Algorithm::Inflate,
+        answer.err().unwrap_or(Reason::Unsupported),
+        requests,
+        produced as u64,
+    );
     code
 }
 

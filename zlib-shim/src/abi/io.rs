@@ -80,6 +80,17 @@ impl<'a> Io<'a> {
         Some(unsafe { std::slice::from_raw_parts_mut(self.output, self.avail_out) })
     }
 
+    /// What was written since `next_out` was `start`.
+    pub(crate) fn written_since(&self, start: *mut u8) -> &[u8] {
+        let len = (self.output as usize).wrapping_sub(start as usize);
+        if start.is_null() || len > isize::MAX as usize {
+            return &[];
+        }
+        // SAFETY: `output` only moves forward, by `advance_out`, over bytes that were just written; `from_raw` was
+        // promised that they are the caller's and nobody else's during `'a`.
+        unsafe { std::slice::from_raw_parts(start, len) }
+    }
+
     /// Marks `len` bytes as read, or all there are if fewer.
     pub(crate) fn advance_in(&mut self, len: usize) {
         let len = len.min(self.avail_in);

@@ -272,7 +272,11 @@ impl Inflater {
 
     /// One `inflate` call. Returns zlib's code, bytes consumed and bytes produced.
     pub(crate) fn run(&mut self, io: &mut Io<'_>, flush: c_int) -> (c_int, usize, usize) {
-        let flush = InflateFlush::try_from(flush).unwrap_or_default();
+        let flush = match InflateFlush::try_from(flush).unwrap_or_default() {
+            // Stopped after the header of a stored block, the engine reads that header again from the data (0.6.8).
+            InflateFlush::Trees => InflateFlush::Block,
+            flush => flush,
+        };
         let lent = lend(&mut self.strm, io);
         // SAFETY: `lend` pointed the stream at the call's buffers, valid for the lengths it set.
         let code = unsafe { inflate::inflate(self.stream(), flush) };
@@ -421,6 +425,10 @@ impl BackInflater {
             (*caller).next_in = self.strm.next_in;
             (*caller).avail_in = self.strm.avail_in;
             (*caller).msg = self.strm.msg;
+            // The engine keeps its text to itself; callers print whatever stands here.
+            if code == ReturnCode::DataError && self.strm.msg.is_null() {
+                (*caller).msg = c"data error".as_ptr().cast_mut();
+            }
         }
         code as c_int
     }

@@ -522,14 +522,14 @@ impl<A: Accelerator> Deflate<A> {
 
     /// `deflateBound`: zlib's own number, which every path here keeps.
     pub(crate) fn bound(&self, len_bytes: usize) -> usize {
-        let Settings { level, window_bits, mem_level, .. } = self.parameters.settings;
+        let Settings { window_bits, mem_level, .. } = self.parameters.settings;
         let wrapper_len = match self.parameters.wrapper {
             Wrapper::Raw => 0,
             Wrapper::Zlib if self.has_dictionary => 10,
             Wrapper::Zlib => 6,
             Wrapper::Gzip => 18 + self.header.as_ref().map_or(0, wrapper::gzip_header_extra_len),
         };
-        crate::bound::of_stream(len_bytes, level, window_bits, mem_level, wrapper_len)
+        crate::bound::of_stream(len_bytes, window_bits, mem_level, wrapper_len)
     }
 
     /// `deflateCopy`: an independent stream in the same state.

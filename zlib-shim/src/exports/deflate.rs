@@ -343,11 +343,11 @@ pub unsafe extern "C" fn deflateTune(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateCopy(dest: *mut z_stream, source: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
-        if dest.is_null() {
+        if dest.is_null() || std::ptr::eq(dest, source) {
             return Z_STREAM_ERROR;
         }
         let call = |strm: &mut z_stream, stream: &mut Stream| match stream.copy() {
-            // SAFETY: `dest` is valid, as zlib demands, and not `source`: that one is in use.
+            // SAFETY: `dest` is valid, as zlib demands, and another stream than `source`.
             Ok(copy) => unsafe { super::install_copy(dest, strm, copy) },
             Err(OutOfMemory) => Z_MEM_ERROR,
         };

@@ -6,8 +6,8 @@ use super::guard::{guard, silence_panics};
 use super::{advance, buffers, is_compatible};
 use crate::abi::next::{BackInflater, OutOfMemory};
 use crate::abi::{
-    Z_DATA_ERROR, Z_MEM_ERROR, Z_OK, Z_STREAM_ERROR, Z_VERSION_ERROR, block, gz_header, in_func, out_func,
-    z_stream,
+    Z_DATA_ERROR, Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_ERROR, Z_VERSION_ERROR, block, gz_header, in_func,
+    out_func, z_stream,
 };
 use crate::inflate::{Inflate, is_window_bits};
 
@@ -92,11 +92,15 @@ pub unsafe extern "C" fn inflate(strm: *mut z_stream, flush: c_int) -> c_int {
                 return Z_STREAM_ERROR;
             }
             let progress = stream.inflate(&mut io, flush);
+            let totals = (strm.total_in, strm.total_out);
             advance(strm, &io);
             if let Some(adler) = progress.adler {
-                strm.adler = c_ulong::from(adler);
+                strm.adler = adler;
             }
-            if progress.data_type >= 0 {
+            if progress.code == Z_NEED_DICT {
+                // zlib leaves by a short way here: the header never enters the totals.
+                (strm.total_in, strm.total_out) = totals;
+            } else if progress.data_type >= 0 {
                 strm.data_type = progress.data_type;
             }
             if !progress.message.is_null() {
@@ -285,11 +289,11 @@ pub unsafe extern "C" fn inflateSyncPoint(strm: *mut z_stream) -> c_int {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateCopy(dest: *mut z_stream, source: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
-        if dest.is_null() {
+        if dest.is_null() || std::ptr::eq(dest, source) {
             return Z_STREAM_ERROR;
         }
         let call = |strm: &mut z_stream, stream: &mut Inflate| match stream.copy() {
-            // SAFETY: `dest` is valid, as zlib demands, and not `source`: that one is in use.
+            // SAFETY: `dest` is valid, as zlib demands, and another stream than `source`.
             Ok(copy) => unsafe { super::install_copy(dest, strm, copy) },
             Err(OutOfMemory) => Z_MEM_ERROR,
         };
