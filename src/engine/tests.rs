@@ -11,9 +11,9 @@ use super::hardware::Core;
 use super::*;
 use crate::config::Config;
 use crate::health::known;
-use crate::queue::Opened;
 use crate::queue::inflight::device_view;
 use crate::queue::pool::{Found, Source};
+use crate::queue::{Opened, fork};
 use crate::request::compress::{Window, Wrapper};
 
 mod model {
@@ -810,6 +810,40 @@ fn idle_queues_are_given_back() {
         lab.devices()[0].put()
     });
     assert!(sign(&core, &key(), 1));
+}
+
+#[test]
+fn a_forked_child_opens_its_own_queue_and_disturbs_nobody() {
+    static PROCESS: PerProcess<Core> = PerProcess::new();
+    let lab = Lab::new(vec![hpre()]);
+    let core = PROCESS.value(|_| lab.core(HARDWARE));
+    let key = key();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (key, over) = (&key, &over);
+            scope.spawn(move || {
+                let mut seed = thread * 1_000_000;
+                while !over.load(Ordering::Relaxed) {
+                    assert!(sign(core, key, seed));
+                    seed += 1;
+                }
+            });
+        }
+        for child in 0..20 {
+            let well = fork::in_child(|| {
+                // Threads and locks of the parent's device are not here: the child brings its own.
+                let lab = Lab::new(vec![hpre()]);
+                let core = PROCESS
+                    .value(|parent| Core::new(Arc::clone(&parent.unwrap().config), Box::new(lab.clone())));
+                (0..20).all(|seed| sign(core, &key, child * 100 + seed)) && counts(core, RSA) == (20, vec![])
+            });
+            assert!(well, "child {child}");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(counts(core, RSA).1, []);
+    assert_eq!(lab.opens(), 1);
 }
 
 #[test]

@@ -144,6 +144,29 @@ pub(crate) fn random_fraction() -> f64 {
     f64::from(top) / (f64::from(u32::MAX) + 1.0)
 }
 
+/// Runs `work` in a forked child and says whether it ended well, in time, with true.
+#[cfg(test)]
+pub(crate) fn in_child(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: what the child of a threaded process may hope to do is what the tests try.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
+        // SAFETY: ends the child at once, without exit handlers.
+        unsafe { libc::_exit(i32::from(!good)) };
+    }
+    let start = std::time::Instant::now();
+    let mut status = -1;
+    // SAFETY: our own child, a valid integer.
+    while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+        if start.elapsed() > std::time::Duration::from_secs(20) {
+            // SAFETY: our own child, not waited for yet.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,17 +184,7 @@ mod tests {
     fn a_child_begins_anew_and_the_parent_keeps_its_own() {
         static STATE: PerProcess<u32> = PerProcess::new();
         STATE.value(|_| 1);
-        // SAFETY: the child only looks at atomics, makes one small value and leaves without running exit handlers.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let anew = *STATE.value(|parent| 2 + *parent.unwrap()) == 3;
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(i32::from(!anew)) };
-        }
-        let mut status = -1;
-        // SAFETY: our own child, a valid integer.
-        unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0);
+        assert!(in_child(|| *STATE.value(|parent| 2 + *parent.unwrap()) == 3));
         assert_eq!(*STATE.value(|_| 3), 1);
     }
 
