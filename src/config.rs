@@ -245,7 +245,7 @@ impl Default for Inflate {
 #[non_exhaustive]
 pub struct Stats {
     /// Directory of counter files; `None`: counters stay in memory. `WARPDRIVE_STATS_DIR` overrides it.
-    #[serde(deserialize_with = "values::directory")]
+    #[serde(deserialize_with = "values::path")]
     pub dir: Option<PathBuf>,
 }
 
@@ -254,8 +254,9 @@ pub struct Stats {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Log {
-    /// Where lines go.
-    pub to: LogTo,
+    /// The file lines are appended to; `None`: no log.
+    #[serde(deserialize_with = "values::path")]
+    pub file: Option<PathBuf>,
     /// Most lines per minute; further ones are dropped and counted.
     #[serde(deserialize_with = "values::count::<_, 1, 6_000>")]
     pub lines_per_minute: u32,
@@ -263,19 +264,8 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { to: LogTo::Off, lines_per_minute: 10 }
+        Self { file: None, lines_per_minute: 10 }
     }
-}
-
-/// Destination of the log; never standard output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogTo {
-    /// Nowhere.
-    #[default]
-    Off,
-    /// Standard error.
-    Stderr,
 }
 
 /// `[provider]`
@@ -376,7 +366,11 @@ impl Config {
         };
         match Self::parse(&text) {
             Ok(config) => Self { source, ..config },
-            Err(error) => Self::failed(source, format!("{}: {error}", path.display())),
+            // Its log section, if that is sound, still says where the complaint may go.
+            Err(error) => Self {
+                log: file::log_alone(&text),
+                ..Self::failed(source, format!("{}: {error}", path.display()))
+            },
         }
     }
 

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The core knows neither OpenSSL nor zlib: software work arrives from the front doors as functions. Front doors use
-//! [`rsa_private`], [`deflate`], [`inflate`], [`preview`] and [`note_software`]; nothing else here is theirs.
+//! [`rsa_private`], [`deflate`], [`inflate`], [`preview`], [`note_software`] and [`configuration`]; nothing else here is theirs.
 
 pub mod config;
 pub mod devices;
@@ -26,9 +26,10 @@ mod cost;
 mod descriptor;
 mod engine;
 mod health;
+mod log;
 mod queue;
 
-pub use engine::{Outcome, deflate, inflate, note_software, preview, rsa_private};
+pub use engine::{Outcome, configuration, deflate, inflate, note_software, preview, rsa_private};
 pub use error::Error;
 pub use request::Algorithm;
 pub use stats::Reason;

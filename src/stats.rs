@@ -17,6 +17,7 @@ use once_cell::race::OnceBox;
 use crate::Algorithm;
 use crate::config::Config;
 pub use page::FILE_SUFFIX;
+pub(crate) use page::file_may_reach;
 pub use reason::Reason;
 pub use totals::{Row, Skipped, Totals, read_directory};
 

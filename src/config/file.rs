@@ -5,7 +5,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::Config;
+use serde::Deserialize;
+
+use super::{Config, Log};
 
 /// The text of a configuration file; `None` when there is none.
 ///
@@ -41,6 +43,16 @@ pub(super) fn parse(text: &str) -> Result<Config, String> {
         Some((key, wrong)) => Err(format!("{key}: {wrong}")),
         None => Ok(config),
     }
+}
+
+/// The `[log]` section of a file in which something else is wrong; the default when it is not sound itself.
+pub(super) fn log_alone(text: &str) -> Log {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Alone {
+        log: Log,
+    }
+    toml::from_str::<Alone>(text).unwrap_or_default().log
 }
 
 /// toml shows an error as a drawing of several lines, and names the key only when it cannot draw.

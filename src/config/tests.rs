@@ -67,7 +67,7 @@ fn complaints_name_line_and_key() {
         ("[policy]\nrsa = \"Hardware\"\n", "line 2: policy.rsa: unknown variant `Hardware`"),
         ("[stats]\ndir = \"counters\"\n", "line 2: stats.dir: invalid value: string \"counters\", expected an absolute path"),
         ("[provider]\noperations = [\"rsa\"]\n", "line 2: provider.operations: unknown variant `rsa`"),
-        ("[log]\nto = \"stdout\"\n", "line 2: log.to: unknown variant `stdout`"),
+        ("[log]\nfile = \"-\"\n", "line 2: log.file: invalid value: string \"-\", expected an absolute path"),
         ("[queue]\nbudget = 1\nbudget = 1\n", "line 3: duplicate key"),
         ("[queue\n", "line 1: "),
         ("[health]\npause-min-ms = 200\npause-max-ms = 100\n", "health.pause-max-ms: must not be below health.pause-min-ms"),
@@ -84,7 +84,7 @@ fn complaints_name_line_and_key() {
 fn values_arrive() {
     let config = Config::parse(
         "[queue]\nbudget = 0\nidle-ms = 10\n[wait]\nspin-max-us = 0\n[deflate]\nverify = \"crc\"\n\
-         [stats]\ndir = \"/run/warpdrive\"\n[provider]\noperations = []\n[log]\nto = \"stderr\"\n",
+         [stats]\ndir = \"/run/warpdrive\"\n[provider]\noperations = []\n[log]\nfile = \"/var/log/warpdrive\"\n",
     )
     .unwrap();
     assert_eq!(config.queue.budget, 0);
@@ -93,7 +93,7 @@ fn values_arrive() {
     assert_eq!(config.deflate.verify, Verify::Crc);
     assert_eq!(config.stats.dir, Some("/run/warpdrive".into()));
     assert!(!config.offers(Operation::RsaSignature));
-    assert_eq!(config.log.to, LogTo::Stderr);
+    assert_eq!(config.log.file, Some("/var/log/warpdrive".into()));
     assert!(Config::default().offers(Operation::RsaSignature));
 }
 
@@ -119,6 +119,22 @@ fn a_bad_file_means_software_everywhere_and_says_why() {
     assert_eq!(error, format!("{}: line 4: queue.budget: 9999 is out of bounds: 0 to 1024", path.display()));
     assert_eq!(Algorithm::ALL.map(|algorithm| config.policy(algorithm)), [Policy::Software; 7]);
     assert_eq!(config.source, Source::Environment(path));
+}
+
+#[test]
+fn a_bad_file_may_still_say_where_the_log_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("warpdrive.toml");
+    for (text, expected) in [
+        ("[log]\nfile = \"/log\"\n[queues]\n", Some("/log".into())),
+        ("[log]\nfile = \"/log\"\nlines = 1\n", None),
+        ("[log]\nfile = \"/log\"\n[[[\n", None),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let config = Config::from_file(Source::Environment(path.clone()), &path, true);
+        assert!(config.error.is_some());
+        assert_eq!(config.log.file, expected, "{text:?}");
+    }
 }
 
 #[test]

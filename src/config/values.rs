@@ -37,7 +37,7 @@ pub(super) fn count<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
 }
 
 /// An absolute path; empty stands for none.
-pub(super) fn directory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.as_str() {
         "" => Ok(None),

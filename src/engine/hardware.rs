@@ -8,6 +8,7 @@ use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
 use crate::descriptor::zip::{InflatedSizes, MAX_FLAT_LEN_BYTES};
 use crate::health::{Admission, known};
+use crate::log::Log;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
@@ -22,6 +23,7 @@ pub(super) struct Core {
     pub(super) config: Arc<Config>,
     pub(super) counters: Counters,
     pub(super) costs: Costs,
+    log: Log,
     pool: Pool,
     cpus: usize,
     probe_key: OnceLock<Option<RsaPrivateKey>>,
@@ -70,13 +72,18 @@ impl Core {
     /// The core of this process; a child of a fork takes over what its parent had read.
     pub(super) fn in_process(parent: Option<&Self>) -> Self {
         let config = parent.map_or_else(|| Arc::new(Config::load()), |parent| Arc::clone(&parent.config));
-        Self::new(config, Box::new(Kernel))
+        let core = Self::new(config, Box::new(Kernel));
+        if let (Some(error), None) = (&core.config.error, parent) {
+            core.log.note(format_args!("everything stays in software: {error}"));
+        }
+        core
     }
 
     pub(super) fn new(config: Arc<Config>, source: Box<dyn Source>) -> Self {
         Self {
             counters: Counters::open(&config),
             costs: Costs::new(),
+            log: Log::open(&config.log),
             pool: Pool::new(source, &config.queue),
             cpus: wait::cpus(),
             probe_key: OnceLock::new(),
@@ -211,6 +218,11 @@ impl Core {
                 Err(reason) => {
                     if reason == Reason::Reset {
                         set.health.failed(now, &self.config.health);
+                        self.log.note(format_args!(
+                            "{}: paused, gives no queue: {}",
+                            device.name(),
+                            reason.name()
+                        ));
                     }
                     refused = reason;
                 }
@@ -251,6 +263,8 @@ impl Core {
         };
         if failed && queue.first_report() {
             device.set(ask.work).health.failed(Instant::now(), &self.config.health);
+            let why = answered.as_ref().err().map_or("impossible completion", |reason| reason.name());
+            self.log.note(format_args!("{}: paused after a failure: {why}", device.name()));
         }
         answered
     }
@@ -278,6 +292,7 @@ impl Core {
             Err(Fault::Impossible) => {
                 queue.retire();
                 health.failed(Instant::now(), &self.config.health);
+                self.log.note(format_args!("{}: paused after an impossible answer", device.name()));
                 Err(Reason::DeviceError)
             }
         }
@@ -285,6 +300,11 @@ impl Core {
 
     fn wrong(&self, ask: &Ask, device: &Device) -> Reason {
         device.set(ask.work).health.wrong(Instant::now(), &self.config.health);
+        self.log.note(format_args!(
+            "{}: paused after a wrong result of {}",
+            device.name(),
+            ask.algorithm.name()
+        ));
         Reason::WrongResult
     }
 
@@ -326,10 +346,13 @@ impl Core {
                 };
                 if !right(device, work, flight) {
                     health.wrong(now, &self.config.health);
+                    self.log.note(format_args!("{}: still gives wrong results", device.name()));
                     return false;
                 }
                 let good = health.passed(now);
-                if !good {
+                if good {
+                    self.log.note(format_args!("{}: in use again", device.name()));
+                } else {
                     self.probe(device, work, now);
                 }
                 good

@@ -8,6 +8,7 @@ mod tests;
 
 use std::time::Instant;
 
+use crate::config::Config;
 use crate::cost::Class;
 use crate::queue::fork::PerProcess;
 use crate::queue::wait::ErrnoKept;
@@ -39,6 +40,12 @@ pub fn preview(algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {
 pub fn note_software(algorithm: Algorithm, reason: Reason, requests: u64, len_bytes: u64) {
     let _errno = ErrnoKept::new();
     core().counters.software(algorithm, reason, requests, len_bytes);
+}
+
+/// What this process is configured to do; read at the first call of any function here.
+pub fn configuration() -> &'static Config {
+    let _errno = ErrnoKept::new();
+    &core().config
 }
 
 /// input^d mod n. `input` and `output`: exactly `key.len_bytes()` bytes, big-endian, `input` below the modulus.

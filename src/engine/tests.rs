@@ -741,6 +741,27 @@ fn a_device_in_reset_is_paused_and_opened_again() {
 }
 
 #[test]
+fn the_log_tells_of_a_failure_and_of_the_recovery_and_of_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("log");
+    let lab = Lab::new(vec![hpre()]);
+    let core = lab
+        .core(&format!("{HARDWARE}[health]\npause-min-ms = 1\n[log]\nfile = {:?}\n", path.to_str().unwrap()));
+    let key = key();
+    assert!(sign(&core, &key, 1));
+    assert!(!path.exists(), "nothing happened");
+    lab.devices()[0].set_status(1, 1);
+    assert!(!sign(&core, &key, 2));
+    wait_until(|| sign(&core, &key, 3));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("]: ")).map(|(_, said)| said).collect();
+    let name = hpre().name;
+    assert_eq!(lines.first(), Some(&format!("{name}: paused after a failure: reset").as_str()), "{text}");
+    assert_eq!(lines.last(), Some(&format!("{name}: in use again").as_str()), "{text}");
+}
+
+#[test]
 fn a_second_device_takes_over_from_a_paused_one() {
     let lab = Lab::new(vec![
         Found { numa_distance: Some(10), ..hpre() },

@@ -163,6 +163,11 @@ const UNUSED_MS: u64 = 100;
 const SETTLED_FACTOR: u32 = 10;
 
 impl Device {
+    /// Its entry name, e.g. `hisi_zip-4`.
+    pub(crate) fn name(&self) -> &str {
+        &self.found.name
+    }
+
     /// `None`: not one of ours, or not usable in this process (no shared address space, isolated).
     fn new(found: Found) -> Option<Self> {
         let has = |name: &str| found.algorithms.iter().any(|algorithm| algorithm == name);

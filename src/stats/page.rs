@@ -175,7 +175,7 @@ fn le32(value: usize) -> [u8; 4] {
 
 /// Makes, fills and maps a new file; it is closed again before this returns.
 fn create(dir: &Path) -> io::Result<(NonNull<Layout>, PathBuf)> {
-    if !may_grow_file() {
+    if !file_may_reach(FILE_LEN as u64) {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(io::Error::other)?;
@@ -220,10 +220,11 @@ fn map(file: &File) -> io::Result<NonNull<Layout>> {
     NonNull::new(address.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
-/// False when `RLIMIT_FSIZE` would turn the allocation into `SIGXFSZ`, which kills.
-fn may_grow_file() -> bool {
+/// False when a file of this length would meet `RLIMIT_FSIZE`, whose signal, `SIGXFSZ`, kills.
+pub(crate) fn file_may_reach(len_bytes: u64) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid rlimit for the kernel to fill.
     let answer = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
-    answer == 0 && (limit.rlim_cur == libc::RLIM_INFINITY || limit.rlim_cur >= FILE_LEN as libc::rlim_t)
+    // No limit is the greatest number.
+    answer == 0 && limit.rlim_cur >= len_bytes
 }
