@@ -44,6 +44,12 @@ static unsigned long attribute(const char *device, const char *name, char *text,
     return strtoul(text, NULL, 10);
 }
 
+static void judge(const char *what, int good)
+{
+    printf("%s: %s\n", good ? "right" : "WRONG", what);
+    wrong += !good;
+}
+
 static struct queue open_queue(const char *device, uint16_t class)
 {
     struct queue queue = {.phase = 1};
@@ -76,6 +82,7 @@ static struct queue open_queue(const char *device, uint16_t class)
     queue.depth = info.sq_depth;
     queue.completions = queue.ring + (size_t)info.descriptor_len * info.sq_depth;
     queue.doorbell = (volatile uint64_t *)(void *)(registers + 0x1000);
+    judge("opening a queue leaves standard input open", fcntl(STDIN_FILENO, F_GETFD) >= 0);
     return queue;
 }
 
@@ -156,12 +163,6 @@ static int rsa(struct queue *queue, const void *key, const void *in, void *out)
     submit(queue, sqe);
     complete(queue, sqe);
     return sqe[0] >> 30 == 3 ? (int)(sqe[0] >> 5 & 0x7ff) | (int)(sqe[0] >> 16 & 0x3fff) : -1;
-}
-
-static void judge(const char *what, int good)
-{
-    printf("%s: %s\n", good ? "right" : "WRONG", what);
-    wrong += !good;
 }
 
 static void *pages(size_t count, int protection)

@@ -179,9 +179,10 @@ unsafe fn receive(answer: &Owned, parts: &[libc::iovec], peek: bool) -> Result<O
     };
     let mut first = None;
     if message.msg_controllen >= HEADER + size_of::<c_int>() {
-        let count = (message.msg_controllen - HEADER) / size_of::<c_int>();
-        let numbers = control.0.get(HEADER..).unwrap_or_default().chunks_exact(4);
-        for bytes in numbers.take(count).filter_map(|bytes| bytes.try_into().ok()) {
+        // The header's own length: `msg_controllen` is rounded up, and what it pads with would read as descriptor 0.
+        let len = control.0.first_chunk().map_or(0, |bytes| usize::from_ne_bytes(*bytes));
+        let numbers = control.0.get(HEADER..len).unwrap_or_default().chunks_exact(4);
+        for bytes in numbers.filter_map(|bytes| bytes.try_into().ok()) {
             // Any but the first is closed as it is dropped.
             let received = Owned(c_int::from_ne_bytes(bytes));
             if first.is_none() {
