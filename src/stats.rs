@@ -2,7 +2,7 @@
 //!
 //! One routed request is one count; bytes are counted apart; internal checks are not counted. The rows are
 //! [`Algorithm::ALL`], the columns hardware, the bytes of each side, and one per [`Reason`]. With a directory configured
-//! they live in a mapped file there, made at the first count, that outlives the process ([`page`] describes it);
+//! they live in a mapped file there, made at the first count, that outlives the process (`page.rs` describes it);
 //! [`Totals`] reads such files back, whoever wrote them.
 
 mod page;

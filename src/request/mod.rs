@@ -16,7 +16,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every row, in the order of [`Algorithm::index`].
+    /// Every row, in the order of the counters.
     pub const ALL: [Self; 7] = [
         Self::RsaPrivate(1024),
         Self::RsaPrivate(2048),

@@ -29,7 +29,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of [`Reason::index`].
+    /// Every reason, in the order of their columns.
     pub const ALL: [Self; 11] = [
         Self::Small,
         Self::Tail,
