@@ -1,0 +1,178 @@
+//! The application's own default provider: its functions, copied one by one out of its tables and called directly.
+//!
+//! Only numbers listed here are ever taken. Copying a table wholesale breaks with the first core that knows a function
+//! taking a provider context which we do not know (OpenSSL 4.0's `KEYMGMT_NEW_EX`).
+#![expect(unsafe_code, reason = "calls the default provider's functions")]
+
+mod digest;
+mod key;
+mod signature;
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::sync::Arc;
+
+use once_cell::race::OnceBox;
+
+pub(crate) use digest::{Digest, DigestContext};
+pub(crate) use key::{Generation, Key, KeyFunctions, types_of};
+pub(crate) use signature::{Parameters, SignatureContext, SignatureFunctions};
+
+use super::bindings::{Algorithm, Dispatch, operation, provider};
+use super::upcalls::Held;
+
+/// Declares a struct of functions and how to copy them: all or nothing.
+macro_rules! copied_functions {
+    ($(#[$doc:meta])* $name:ident from $module:ident { $($field:ident: $id:ident as $function:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name {
+            $($field: $crate::ffi::bindings::$module::$function,)*
+        }
+
+        impl $name {
+            /// `None` when one is missing: then the algorithm is left to its provider altogether.
+            ///
+            /// # Safety
+            /// `table` is a provider's table for this kind of algorithm.
+            pub(super) unsafe fn copy(table: *const $crate::ffi::bindings::Dispatch) -> Option<Self> {
+                Some(Self {
+                    // SAFETY: the caller's promise.
+                    $($field: unsafe { $crate::ffi::bindings::Dispatch::find(table, $crate::ffi::bindings::$module::$id) }?,)*
+                })
+            }
+        }
+    };
+}
+use copied_functions;
+
+/// The default provider, held, with the functions we use.
+pub(crate) struct Fallback {
+    context: *mut c_void,
+    keys: KeyFunctions,
+    key_names: CString,
+    signatures: SignatureFunctions,
+    signature_names: CString,
+    digests: OnceBox<Vec<Digest>>,
+    query: provider::QueryOperation,
+    unquery: Option<provider::UnqueryOperation>,
+    /// Last: the functions above live in its module.
+    _held: Held,
+}
+
+// SAFETY: the context is the held provider's, whose functions may be called from any thread.
+unsafe impl Send for Fallback {}
+// SAFETY: as above.
+unsafe impl Sync for Fallback {}
+
+impl Fallback {
+    /// Finds the functions of the held provider; `None` when it lacks one of them.
+    pub(crate) fn new(held: Held) -> Option<Arc<Self>> {
+        let context = held.context();
+        // SAFETY: the held provider's own table.
+        let query = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_QUERY_OPERATION) }?;
+        // SAFETY: as above.
+        let unquery = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_UNQUERY_OPERATION) };
+        let rsa = |operation| {
+            let mut found = None;
+            // SAFETY: the provider's functions with the provider's context.
+            unsafe {
+                for_each(query, unquery, context, operation, |names, table| {
+                    if found.is_none() && is_named(names, "RSA") {
+                        found = Some((names.to_owned(), table));
+                    }
+                });
+            }
+            found
+        };
+        let (key_names, key_table) = rsa(operation::KEYMGMT)?;
+        let (signature_names, signature_table) = rsa(operation::SIGNATURE)?;
+        Some(Arc::new(Self {
+            context,
+            // SAFETY: the provider's table for a key type.
+            keys: unsafe { KeyFunctions::copy(key_table) }?,
+            key_names,
+            // SAFETY: the provider's table for a signature algorithm.
+            signatures: unsafe { SignatureFunctions::copy(signature_table) }?,
+            signature_names,
+            digests: OnceBox::new(),
+            query,
+            unquery,
+            _held: held,
+        }))
+    }
+
+    /// Names and OIDs of the RSA key type, as the running core knows them.
+    pub(crate) fn key_names(&self) -> &CStr {
+        &self.key_names
+    }
+
+    /// Names of the RSA signature algorithm.
+    pub(crate) fn signature_names(&self) -> &CStr {
+        &self.signature_names
+    }
+
+    /// The digest called `name`, if the provider has it and an RSA signature can name it.
+    pub(crate) fn digest(&self, name: &CStr) -> Option<Digest> {
+        let name = name.to_str().ok()?;
+        let digests = self.digests.get_or_init(|| {
+            let mut digests = Vec::new();
+            // SAFETY: the provider's functions with the provider's context.
+            unsafe {
+                for_each(self.query, self.unquery, self.context, operation::DIGEST, |names, table| {
+                    digests.extend(Digest::recognise(names, table));
+                });
+            }
+            Box::new(digests)
+        });
+        digests.iter().find(|digest| digest.is_named(name)).copied()
+    }
+}
+
+/// True when the colon-separated `names` hold `name`, in any case.
+fn is_named(names: &CStr, name: &str) -> bool {
+    names.to_bytes().split(|byte| *byte == b':').any(|one| one.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Shows `visit` every algorithm of an operation.
+///
+/// # Safety
+/// `query`, `unquery` and `context` belong to one provider, which is held.
+unsafe fn for_each(
+    query: provider::QueryOperation,
+    unquery: Option<provider::UnqueryOperation>,
+    context: *mut c_void,
+    operation: c_int,
+    mut visit: impl FnMut(&CStr, *const Dispatch),
+) {
+    let mut no_store = 0;
+    // SAFETY: the caller's promise.
+    let first = unsafe { query(context, operation, &raw mut no_store) };
+    let mut next = first;
+    // SAFETY: null, or an array ending with null names, which has not been passed.
+    while let Some(Algorithm { names, implementation, .. }) = unsafe { next.as_ref() } {
+        if names.is_null() {
+            break;
+        }
+        // SAFETY: names are null-terminated strings.
+        visit(unsafe { CStr::from_ptr(*names) }, *implementation);
+        next = next.wrapping_add(1);
+    }
+    if let (Some(unquery), false) = (unquery, first.is_null()) {
+        // SAFETY: ends the query just made.
+        unsafe { unquery(context, operation, first) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named;
+
+    #[test]
+    fn names_are_whole_and_caseless() {
+        let names = c"RSA:rsaEncryption:1.2.840.113549.1.1.1";
+        assert!(is_named(names, "rsa"));
+        assert!(is_named(names, "1.2.840.113549.1.1.1"));
+        assert!(!is_named(names, "RS"));
+        assert!(!is_named(c"RSA-PSS:RSASSA-PSS", "RSA"));
+    }
+}

@@ -1,0 +1,194 @@
+//! Objects that C holds by pointer: one function to hand out, one to take back, two to look inside.
+#![expect(unsafe_code, reason = "turns pointers that C kept for us back into the objects they came from")]
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use super::guard::{Failure, guard};
+
+/// An object whose calls can report a panic.
+pub(crate) trait Reports {
+    /// Puts "internal error" on OpenSSL's error queue.
+    fn report_panic(&self);
+}
+
+/// Gives `object` to C.
+pub(crate) fn boxed<T>(object: T) -> *mut c_void {
+    Box::into_raw(Box::new(object)).cast()
+}
+
+/// Gives one share of `object` to C.
+pub(crate) fn shared<T>(object: Arc<T>) -> *mut c_void {
+    Arc::into_raw(object).cast_mut().cast()
+}
+
+/// Takes back what [`boxed`] gave; null is nothing.
+///
+/// # Safety
+/// `pointer` is null or from [`boxed`] of the same `T`, not yet taken back, and no call on it is running.
+pub(crate) unsafe fn free_boxed<T>(pointer: *mut c_void) {
+    if !pointer.is_null() {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Box::from_raw(pointer.cast::<T>()) });
+    }
+}
+
+/// Takes back what [`shared`] gave; null is nothing.
+///
+/// # Safety
+/// `pointer` is null or from [`shared`] of the same `T`, and this share not yet taken back.
+pub(crate) unsafe fn free_shared<T>(pointer: *mut c_void) {
+    if !pointer.is_null() {
+        // SAFETY: the caller's promise.
+        drop(unsafe { Arc::from_raw(pointer.cast::<T>().cast_const()) });
+    }
+}
+
+/// A further share of the object behind `pointer`; null is none.
+///
+/// # Safety
+/// `pointer` is null or from [`shared`] of the same `T`, and its share alive.
+pub(crate) unsafe fn share<T>(pointer: *const c_void) -> Option<Arc<T>> {
+    if pointer.is_null() {
+        return None;
+    }
+    let object = pointer.cast::<T>();
+    // SAFETY: the caller's promise; the count is raised before the second owner exists.
+    unsafe {
+        Arc::increment_strong_count(object);
+        Some(Arc::from_raw(object))
+    }
+}
+
+/// The object behind `pointer`, for the length of a call.
+///
+/// # Safety
+/// `pointer` is null or from [`boxed`] or [`shared`] of the same `T`, alive for `'a`, and nobody changes it meanwhile.
+pub(crate) unsafe fn borrow<'a, T>(pointer: *const c_void) -> Option<&'a T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.cast::<T>().as_ref() }
+}
+
+/// Guarded call on the object behind `pointer`; null gives the failure value.
+///
+/// # Safety
+/// As for [`borrow`].
+pub(crate) unsafe fn enter<T: Reports, R: Failure>(pointer: *const c_void, body: impl FnOnce(&T) -> R) -> R {
+    // SAFETY: the caller's promise.
+    let object = unsafe { borrow::<T>(pointer) };
+    guard(|| object.map_or((), Reports::report_panic), || object.map_or(R::VALUE, body))
+}
+
+/// Guarded call that may change the object behind `pointer`; null gives the failure value.
+///
+/// # Safety
+/// `pointer` is null or from [`boxed`] of the same `T`, alive, and used by this thread alone for the length of the call.
+pub(crate) unsafe fn enter_mut<T: Reports, R: Failure>(
+    pointer: *mut c_void,
+    body: impl FnOnce(&mut T) -> R,
+) -> R {
+    guard(
+        // SAFETY: the caller's promise; `body` has ended when this runs.
+        || unsafe { borrow::<T>(pointer) }.map_or((), Reports::report_panic),
+        || {
+            // SAFETY: the caller's promise.
+            unsafe { pointer.cast::<T>().as_mut() }.map_or(R::VALUE, body)
+        },
+    )
+}
+
+/// Memory the caller lends for reading; may be null with length 0.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pointer: *const u8,
+    len: usize,
+    lent: std::marker::PhantomData<&'a [u8]>,
+}
+
+impl<'a> Input<'a> {
+    /// # Safety
+    /// `pointer` is null or has `len` readable bytes for `'a`.
+    pub(crate) unsafe fn new(pointer: *const u8, len: usize) -> Self {
+        Self { pointer, len, lent: std::marker::PhantomData }
+    }
+
+    /// As C gets it.
+    pub(crate) fn raw(self) -> (*const u8, usize) {
+        (self.pointer, self.len)
+    }
+
+    /// The bytes; none for a null pointer.
+    ///
+    /// # Safety
+    /// Nothing writes to the memory while the slice lives (an output of the same call may overlap).
+    pub(crate) unsafe fn bytes(self) -> Option<&'a [u8]> {
+        if self.pointer.is_null() || isize::try_from(self.len).is_err() {
+            return None;
+        }
+        // SAFETY: `new`'s and this function's promises.
+        Some(unsafe { std::slice::from_raw_parts(self.pointer, self.len) })
+    }
+
+    /// Copies the bytes to the start of `to`; `None` when they are null or too many. Gives the number copied.
+    pub(crate) fn copy_to(self, to: &mut [u8]) -> Option<usize> {
+        // SAFETY: the slice ends before this function returns, and `to` is Rust's own memory.
+        let bytes = unsafe { self.bytes() }?;
+        to.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(bytes.len())
+    }
+}
+
+impl<'a> From<&'a [u8]> for Input<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { pointer: bytes.as_ptr(), len: bytes.len(), lent: std::marker::PhantomData }
+    }
+}
+
+/// Memory the caller lends for a result, with the place for its length. A null buffer asks for the size.
+pub(crate) struct Output<'a> {
+    pointer: *mut u8,
+    len: *mut usize,
+    size: usize,
+    lent: std::marker::PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Output<'a> {
+    /// # Safety
+    /// `pointer` is null or has `size` writable bytes for `'a`; `len` is null or writable.
+    pub(crate) unsafe fn new(pointer: *mut u8, len: *mut usize, size: usize) -> Self {
+        Self { pointer, len, size, lent: std::marker::PhantomData }
+    }
+
+    /// Over Rust's own memory.
+    pub(crate) fn over(bytes: &'a mut [u8], len: &'a mut usize) -> Self {
+        Self { pointer: bytes.as_mut_ptr(), len, size: bytes.len(), lent: std::marker::PhantomData }
+    }
+
+    /// True when only the size is wanted.
+    pub(crate) fn is_size_query(&self) -> bool {
+        self.pointer.is_null()
+    }
+
+    /// Bytes the caller has room for.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// As C gets it.
+    pub(crate) fn raw(&self) -> (*mut u8, *mut usize, usize) {
+        (self.pointer, self.len, self.size)
+    }
+
+    /// Gives the caller `bytes`; false, and nothing written, when there is no room.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        if self.pointer.is_null() || self.len.is_null() || bytes.len() > self.size {
+            return false;
+        }
+        // SAFETY: `new`'s promise; `bytes` is Rust's own memory, and the length was checked.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.pointer, bytes.len());
+            *self.len = bytes.len();
+        }
+        true
+    }
+}

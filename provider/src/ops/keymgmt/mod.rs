@@ -1,0 +1,3 @@
+//! Key types.
+
+pub(crate) mod rsa;

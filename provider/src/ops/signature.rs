@@ -1,0 +1,426 @@
+//! RSA signatures: a context of the default provider keeps the parameters and does whatever stays in software; private
+//! operations that may go to hardware are encoded here and handed to the core.
+//!
+//! While a digest-sign may still go to hardware, the message is hashed beside that context (by the default provider's
+//! digest functions) and the context is not fed. When hardware does not answer, a second context signs the finished digest.
+
+use std::ffi::{CStr, CString, c_int};
+use std::sync::Arc;
+
+use warpdrive::{Algorithm, Outcome, Reason as Why, note_software, preview, rsa_private};
+
+use crate::context::Context;
+use crate::encode;
+use crate::error::Reason;
+use crate::ffi::bindings::Param;
+use crate::ffi::fallback::{Digest, DigestContext, Fallback, Parameters, SignatureContext};
+use crate::ffi::handle::{Input, Output, Reports};
+use crate::ffi::params::{Own, Params, ParamsToFill, to_send};
+use crate::ffi::random;
+use crate::ops::keymgmt::rsa::{DeviceKey, Key};
+
+/// Padding modes (`RSA_*_PADDING` in `openssl/rsa.h`).
+const PKCS1: c_int = 1;
+const NONE: c_int = 3;
+const PSS: c_int = 6;
+
+/// The longest modulus a device takes, bytes.
+const MAX_LEN_BYTES: usize = 512;
+
+/// A signature context as libcrypto holds it.
+pub(crate) struct Signature {
+    context: Arc<Context>,
+    properties: Option<CString>,
+    /// Parameters, verification, and every software operation.
+    software: SignatureContext,
+    key: Option<Arc<Key>>,
+    message: Message,
+}
+
+/// Where the message of a digest-sign goes.
+enum Message {
+    /// No digest-sign is running, or the default provider's context is fed.
+    Theirs,
+    /// Hashed here.
+    Ours(DigestContext),
+    /// Signed; a new one needs a new init.
+    Ended,
+}
+
+impl Signature {
+    pub(crate) fn new(context: Arc<Context>, properties: Option<&CStr>) -> Option<Self> {
+        let software = SignatureContext::new(context.fallback()?, properties)?;
+        let properties = properties.map(CStr::to_owned);
+        Some(Self { context, properties, software, key: None, message: Message::Theirs })
+    }
+
+    /// A second context in the same state.
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        Some(Self {
+            context: Arc::clone(&self.context),
+            properties: self.properties.clone(),
+            software: self.software.duplicate()?,
+            key: self.key.clone(),
+            message: match &self.message {
+                Message::Theirs => Message::Theirs,
+                Message::Ours(digest) => Message::Ours(digest.duplicate()?),
+                Message::Ended => Message::Ended,
+            },
+        })
+    }
+
+    /// Begins an operation: a key that comes with it replaces the one before, without one that stays.
+    fn begin(&mut self, key: Option<Arc<Key>>) {
+        self.message = Message::Theirs;
+        if key.is_some() {
+            self.key = key;
+        }
+    }
+
+    pub(crate) fn sign_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
+        let begun = self.software.sign_init(key.as_deref().map(Key::software), params);
+        if begun == 1 {
+            self.begin(key);
+        }
+        begun
+    }
+
+    /// Signs a digest value, or the bare message when no digest was named.
+    pub(crate) fn sign(&mut self, output: &mut Output<'_>, message: Input<'_>) -> c_int {
+        if output.is_size_query() {
+            return self.software.sign(output, message);
+        }
+        let Some(key) = self.key.clone() else { return self.software.sign(output, message) };
+        let algorithm = key.algorithm();
+        let prepared = self
+            .may_use_device(&key)
+            .and_then(|()| self.software.parameters().ok_or(Why::Unsupported))
+            .and_then(|parameters| {
+                let mut value = [0; MAX_LEN_BYTES];
+                let len = message.copy_to(&mut value).ok_or(Why::Unsupported)?;
+                self.encode(&key, &parameters, value.get(..len).unwrap_or_default(), output.size())
+            });
+        match prepared {
+            Ok((device, encoded)) => {
+                let context = Arc::clone(&self.context);
+                let software = &mut self.software;
+                deliver(&context, &key, device, &encoded, output, |output| software.sign(output, message))
+            }
+            Err(reason) => {
+                let signed = self.software.sign(output, message);
+                count(algorithm, reason, key.len_bytes(), signed)
+            }
+        }
+    }
+
+    pub(crate) fn verify_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
+        let begun = self.software.verify_init(key.as_deref().map(Key::software), params);
+        if begun == 1 {
+            self.begin(key);
+        }
+        begun
+    }
+
+    pub(crate) fn verify(&mut self, signature: Input<'_>, message: Input<'_>) -> c_int {
+        self.software.verify(signature, message)
+    }
+
+    pub(crate) fn verify_recover_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
+        let begun = self.software.verify_recover_init(key.as_deref().map(Key::software), params);
+        if begun == 1 {
+            self.begin(key);
+        }
+        begun
+    }
+
+    pub(crate) fn verify_recover(&mut self, message: &Output<'_>, signature: Input<'_>) -> c_int {
+        self.software.verify_recover(message, signature)
+    }
+
+    pub(crate) fn digest_sign_init(
+        &mut self,
+        digest: Option<&CStr>,
+        key: Option<Arc<Key>>,
+        params: Params<'_>,
+    ) -> c_int {
+        let begun = self.software.digest_sign_init(digest, key.as_deref().map(Key::software), params);
+        if begun == 1 {
+            self.begin(key);
+            if let Some(digest) = self.own_digest() {
+                self.message = Message::Ours(digest);
+            }
+        }
+        begun
+    }
+
+    /// The digest to run here, when the signature may go to hardware.
+    fn own_digest(&mut self) -> Option<DigestContext> {
+        let key = self.key.clone()?;
+        self.may_use_device(&key).ok()?;
+        let parameters = self.software.parameters()?;
+        let digest = signable(self.software.fallback(), &parameters).ok()??;
+        key.device()?;
+        DigestContext::new(self.software.fallback(), digest)
+    }
+
+    pub(crate) fn digest_sign_update(&mut self, data: Input<'_>) -> c_int {
+        match &mut self.message {
+            Message::Theirs => self.software.digest_sign_update(data),
+            Message::Ours(digest) => c_int::from(digest.update(data)),
+            Message::Ended => 0,
+        }
+    }
+
+    pub(crate) fn digest_sign_final(&mut self, output: &mut Output<'_>) -> c_int {
+        if output.is_size_query() {
+            // Consumes nothing.
+            return self.software.digest_sign_final(output);
+        }
+        match std::mem::replace(&mut self.message, Message::Ended) {
+            Message::Theirs => {
+                self.message = Message::Theirs;
+                let signed = self.software.digest_sign_final(output);
+                let Some(key) = &self.key else { return signed };
+                let reason = self.may_use_device(key).err().unwrap_or(Why::Unsupported);
+                count(key.algorithm(), reason, key.len_bytes(), signed)
+            }
+            Message::Ours(digest) => self.sign_digest(digest, output).unwrap_or_else(|| {
+                Reason::Internal.raise(self.context.core(), c"digest_sign_final", "");
+                0
+            }),
+            Message::Ended => 0,
+        }
+    }
+
+    /// Ends `digest` and signs its value; `None` when the default provider's functions fail without saying why.
+    fn sign_digest(&mut self, digest: DigestContext, output: &mut Output<'_>) -> Option<c_int> {
+        let key = self.key.clone()?;
+        let mut value = [0; encode::MAX_DIGEST_LEN_BYTES];
+        let value = value.get_mut(..digest.kind().len_bytes())?;
+        if !digest.finish(value) {
+            return None;
+        }
+        let parameters = self.software.parameters()?;
+        let context = Arc::clone(&self.context);
+        let prepared = self.encode(&key, &parameters, value, output.size());
+        let software = |output: &mut Output<'_>| {
+            self.second(&key, &parameters).map_or(0, |mut second| second.sign(output, Input::from(&*value)))
+        };
+        Some(match prepared {
+            Ok((device, encoded)) => deliver(&context, &key, device, &encoded, output, software),
+            Err(reason) => count(key.algorithm(), reason, key.len_bytes(), software(output)),
+        })
+    }
+
+    /// A context of the default provider that signs digests with `key` under the same parameters as this one.
+    fn second(&self, key: &Key, parameters: &Parameters) -> Option<SignatureContext> {
+        let mut second = SignatureContext::new(self.software.fallback(), self.properties.as_deref())?;
+        let (mut padding, mut salt_len) = (parameters.padding, parameters.salt_len);
+        let digest = Own::text(c"digest", &parameters.digest);
+        let padding = Own::int(c"pad-mode", &mut padding);
+        let begun = if parameters.padding == PSS {
+            let array = [
+                digest,
+                padding,
+                Own::int(c"saltlen", &mut salt_len),
+                Own::text(c"mgf1-digest", &parameters.mask_digest),
+                Own::END,
+            ];
+            second.sign_init(Some(key.software()), to_send(&array))
+        } else {
+            second.sign_init(Some(key.software()), to_send(&[digest, padding, Own::END]))
+        };
+        (begun == 1).then_some(second)
+    }
+
+    /// Whether a private operation with `key` is worth preparing for hardware. Reasons that pass, or that only a routed
+    /// request can learn about, count as yes: the core decides then.
+    fn may_use_device(&self, key: &Key) -> Result<(), Why> {
+        if !self.context.config().rsa_private {
+            return Err(Why::Policy);
+        }
+        match preview(key.algorithm(), key.len_bytes()) {
+            Err(reason @ (Why::NoDevice | Why::Unsupported)) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes the device is to sign. An error for whatever the default provider must do, or refuse, itself.
+    fn encode<'a>(
+        &self,
+        key: &'a Key,
+        parameters: &Parameters,
+        value: &[u8],
+        room: usize,
+    ) -> Result<(&'a DeviceKey, Vec<u8>), Why> {
+        let fallback = self.software.fallback();
+        let digest = signable(fallback, parameters)?;
+        let device = key.device().ok_or(Why::Unsupported)?;
+        let len = device.modulus.len();
+        if room < len {
+            return Err(Why::Unsupported);
+        }
+        let mut encoded = vec![0; len];
+        let done = match (parameters.padding, digest) {
+            (PKCS1, Some(digest)) => encode::pkcs1_digest(&mut encoded, digest.kind(), value),
+            (PKCS1, None) => encode::pkcs1(&mut encoded, value),
+            (NONE, None) if value.len() == len && *value < *device.modulus => {
+                encoded.copy_from_slice(value);
+                Some(())
+            }
+            (PSS, Some(digest)) => pss(fallback, digest, parameters.salt_len, &mut encoded, value),
+            _ => None,
+        };
+        done.map(|()| (device, encoded)).ok_or(Why::Unsupported)
+    }
+
+    pub(crate) fn digest_verify_init(
+        &mut self,
+        digest: Option<&CStr>,
+        key: Option<Arc<Key>>,
+        params: Params<'_>,
+    ) -> c_int {
+        let begun = self.software.digest_verify_init(digest, key.as_deref().map(Key::software), params);
+        if begun == 1 {
+            self.begin(key);
+        }
+        begun
+    }
+
+    pub(crate) fn digest_verify_update(&mut self, data: Input<'_>) -> c_int {
+        self.software.digest_verify_update(data)
+    }
+
+    pub(crate) fn digest_verify_final(&mut self, signature: Input<'_>) -> c_int {
+        self.software.digest_verify_final(signature)
+    }
+
+    pub(crate) fn get_params(&mut self, params: ParamsToFill<'_>) -> c_int {
+        self.software.get_params(params)
+    }
+
+    pub(crate) fn set_params(&mut self, params: Params<'_>) -> c_int {
+        self.software.set_params(params)
+    }
+
+    pub(crate) fn get_digest_params(&mut self, params: ParamsToFill<'_>) -> c_int {
+        self.software.get_digest_params(params)
+    }
+
+    pub(crate) fn set_digest_params(&mut self, params: Params<'_>) -> c_int {
+        self.software.set_digest_params(params)
+    }
+
+    pub(crate) fn gettable_digest_params(&self) -> *const Param {
+        self.software.gettable_digest_params()
+    }
+
+    pub(crate) fn settable_digest_params(&self) -> *const Param {
+        self.software.settable_digest_params()
+    }
+
+    /// What a context can tell; it may be absent.
+    pub(crate) fn gettable_params(signature: Option<&Self>, context: &Context) -> *const Param {
+        context.fallback().map_or(std::ptr::null(), |fallback| {
+            fallback.signature_gettable_params(signature.map(|signature| &signature.software))
+        })
+    }
+
+    /// What a context can be told; it may be absent.
+    pub(crate) fn settable_params(signature: Option<&Self>, context: &Context) -> *const Param {
+        context.fallback().map_or(std::ptr::null(), |fallback| {
+            fallback.signature_settable_params(signature.map(|signature| &signature.software))
+        })
+    }
+}
+
+impl Reports for Signature {
+    fn report_panic(&self) {
+        Reason::Internal.raise(self.context.core(), c"signature", "");
+    }
+}
+
+/// Counts a private operation done in software; one that failed was none.
+fn count(algorithm: Algorithm, reason: Why, len_bytes: usize, signed: c_int) -> c_int {
+    if signed == 1 {
+        note_software(algorithm, reason, 1, u64::try_from(len_bytes).unwrap_or(0));
+    }
+    signed
+}
+
+/// The digest of a signature that we can encode, if it has one.
+/// # Errors
+/// [`Why::Unsupported`]: a padding, digest or mask of the default provider's own.
+fn signable(fallback: &Fallback, parameters: &Parameters) -> Result<Option<Digest>, Why> {
+    let digest = if parameters.digest.is_empty() {
+        None
+    } else {
+        Some(fallback.digest(&parameters.digest).ok_or(Why::Unsupported)?)
+    };
+    let same_mask = || {
+        parameters.mask_digest.is_empty()
+            || fallback.digest(&parameters.mask_digest).map(|mask| mask.kind())
+                == digest.map(|digest| digest.kind())
+    };
+    match (parameters.padding, digest) {
+        (PKCS1, _) | (NONE, None) => Ok(digest),
+        (PSS, Some(_)) if same_mask() => Ok(digest),
+        _ => Err(Why::Unsupported),
+    }
+}
+
+fn pss(
+    fallback: &Arc<Fallback>,
+    digest: Digest,
+    salt_len: c_int,
+    encoded: &mut [u8],
+    value: &[u8],
+) -> Option<()> {
+    let len = encode::pss_salt_len_bytes(salt_len, digest.kind(), encoded.len())?;
+    let mut salt = [0; MAX_LEN_BYTES];
+    let salt = salt.get_mut(..len)?;
+    if !random::fill(salt) {
+        return None;
+    }
+    encode::pss(encoded, digest.kind(), value, salt, |parts, out| {
+        let Some(mut context) = DigestContext::new(fallback, digest) else { return false };
+        parts.iter().all(|part| context.update(Input::from(*part))) && context.finish(out)
+    })
+}
+
+/// Hands `encoded` to the core and gives the caller whatever comes of it.
+fn deliver(
+    context: &Context,
+    key: &Key,
+    device: &DeviceKey,
+    encoded: &[u8],
+    output: &mut Output<'_>,
+    software: impl FnOnce(&mut Output<'_>) -> c_int,
+) -> c_int {
+    let mut room = [0; MAX_LEN_BYTES];
+    let Some(answer) = room.get_mut(..encoded.len()) else { return 0 };
+    let check = |signature: &[u8]| {
+        let good = context.core().without_errors(|| opens_to(key, signature, encoded));
+        if !good {
+            key.suspect();
+        }
+        good
+    };
+    match rsa_private(&device.private, encoded, answer, check, || software(output)) {
+        Outcome::Hardware(()) => c_int::from(output.put(answer)),
+        Outcome::Software(signed) => signed,
+    }
+}
+
+/// Whether `signature`^e mod n is `encoded`, by the default provider's own public operation.
+fn opens_to(key: &Key, signature: &[u8], encoded: &[u8]) -> bool {
+    let Some(mut opener) = SignatureContext::new(key.software().fallback(), None) else { return false };
+    let mut padding = NONE;
+    let array = [Own::int(c"pad-mode", &mut padding), Own::END];
+    if opener.verify_recover_init(Some(key.software()), to_send(&array)) != 1 {
+        return false;
+    }
+    let (mut opened, mut len) = ([0; MAX_LEN_BYTES], 0);
+    let recovered = opener.verify_recover(&Output::over(&mut opened, &mut len), Input::from(signature));
+    recovered == 1 && opened.get(..len) == Some(encoded)
+}
