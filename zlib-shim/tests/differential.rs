@@ -137,3 +137,29 @@ fn gz_functions_of_the_system_library() {
         assert!(succeed(Command::new("gzip").arg("-dc").arg(&packed)).stdout == data);
     }
 }
+
+/// zlib's own test programs.
+#[test]
+#[ignore = "needs zlib's source in ZLIB_SOURCE (apt-get source zlib)"]
+fn example_and_minigzip_of_zlib() {
+    let source = std::env::var_os("ZLIB_SOURCE").expect("ZLIB_SOURCE names the folder of zlib's source");
+    let folder = scratch("zlib-source");
+    let build = |name: &str| {
+        let program = folder.join(name);
+        let file = Path::new(&source).join("test").join(name).with_extension("c");
+        succeed(Command::new("cc").arg("-I").arg(&source).arg("-o").arg(&program).arg(file).arg("-lz"));
+        program
+    };
+    let scratch_file = folder.join("foo.gz");
+    let said = same_output(&build("example"), &[scratch_file.to_str().unwrap()]);
+    assert!(said.contains("inflate with dictionary: hello, hello!"), "{said}");
+    let minigzip = build("minigzip");
+    let data: Vec<u8> = (0..2_000_000_u32).map(|i| (i / 5 % 253) as u8 ^ (i % 11) as u8).collect();
+    for (packs, unpacks) in [(true, false), (false, true), (true, true)] {
+        fs::write(folder.join("data"), &data).unwrap();
+        succeed(command(&minigzip, packs).arg(folder.join("data")));
+        assert!(succeed(Command::new("gzip").arg("-dc").arg(folder.join("data.gz"))).stdout == data);
+        succeed(command(&minigzip, unpacks).arg("-d").arg(folder.join("data.gz")));
+        assert!(fs::read(folder.join("data")).unwrap() == data);
+    }
+}

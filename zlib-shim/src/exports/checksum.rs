@@ -1,4 +1,4 @@
-//! Checksums, version, error texts. Software only; nothing here can fail or touch `errno`.
+//! Checksums, version, error texts. Software only; nothing here can fail.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 
@@ -113,10 +113,21 @@ pub extern "C" fn get_crc_table() -> *const [u32; 256] {
     crc_::get_crc_table()
 }
 
-/// zlib.h, zlibVersion.
+/// zlib.h, zlibVersion: that of the libz behind this library, if the program has one. Programs compare it with the release
+/// they were built for, and some complain.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn zlibVersion() -> *const c_char {
-    VERSION.as_ptr()
+    super::guard::guard(VERSION.as_ptr(), || {
+        // SAFETY: a C string for a name; RTLD_NEXT looks behind the calling library only.
+        let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"zlibVersion".as_ptr()) };
+        if next.is_null() {
+            return VERSION.as_ptr();
+        }
+        // SAFETY: a function of this name has this type (zlib.h).
+        let next: extern "C" fn() -> *const c_char = unsafe { std::mem::transmute(next) };
+        let version = next();
+        if version.is_null() { VERSION.as_ptr() } else { version }
+    })
 }
 
 /// zlib.h, zlibCompileFlags: 32-bit uInt, 64-bit uLong, pointer and z_off_t; nothing left out.

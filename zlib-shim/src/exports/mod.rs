@@ -21,7 +21,7 @@ use std::ffi::{c_char, c_int, c_uint};
 use crate::abi::io::Io;
 use crate::abi::{STREAM_SIZE, Z_MEM_ERROR, Z_OK, block, z_stream};
 
-/// `zlibVersion()`: the release whose behaviour is kept. Digits and dots only; programs parse it.
+/// `zlibVersion()` where no libz stands behind: the release whose behaviour is kept. Digits and dots only; programs parse it.
 const VERSION: &std::ffi::CStr = c"1.3.1";
 
 /// The first test of every `*Init*_`: same first character, same structure size.

@@ -59,7 +59,7 @@ static void versions(void)
     SHOW("inflate init: version", inflateInit_(&s, "0.9", sizeof s));
     SHOW("inflate init: size", inflateInit_(&s, "1", 0));
     SHOW("inflate init: NULL", inflateInit_(NULL, "1", sizeof s));
-    SHOW("zlibVersion starts with 1.", zlibVersion()[0] == '1' && zlibVersion()[1] == '.');
+    printf("zlibVersion %s\n", zlibVersion());
     printf("zlibCompileFlags %lx\n", zlibCompileFlags() & 0xff);
     for (int code = 2; code >= -6; code--)
         printf("zError(%d) \"%s\"\n", code, zError(code));
