@@ -295,15 +295,18 @@ fn bad_input_gets_the_errors_of_stock_tools() {
             ],
         ),
     ];
-    let mut failed = 0;
+    let mut good = Vec::new();
     for case in &cases {
         let expected = seen(&run(stock("openssl").args(case)));
-        failed += usize::from(expected.0 != Some(0));
+        if expected.0 == Some(0) {
+            good.push(case);
+        }
         for devices in [Devices::None, Devices::Simulated(&simulator)] {
             assert_eq!(seen(&run(scratch.client("openssl", devices).args(case))), expected, "{case:?}");
         }
     }
-    assert_eq!(failed, cases.len() - 1, "all but one of these cases are bad");
+    // OpenSSL 3.0's pkeyutl complains about a padding mode that it does not take, and exits with 0 all the same.
+    assert!(good.len() <= 3, "all but one of these cases are bad: {good:?}");
     // A key whose numbers do not belong together: whatever stock software makes of it, ours makes too.
     let altered = sign("altered.pem");
     let expected = run(stock("openssl").args(&altered)).status.code();

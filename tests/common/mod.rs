@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Once;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use warpdrive::stats::{Row, Totals, read_directory};
@@ -19,21 +19,27 @@ use warpdrive::stats::{Row, Totals, read_directory};
 ///
 /// `WARPDRIVE_DIST` names another one. The default one must not be older than the sources.
 pub(crate) fn dist() -> PathBuf {
-    static TOLD: Once = Once::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (dist, ours) = match std::env::var_os("WARPDRIVE_DIST") {
-        Some(dist) => (PathBuf::from(dist), false),
-        None => (root.join("target/dist"), true),
-    };
-    TOLD.call_once(|| {
+    static DIST: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+        let dist = find_dist()?;
         println!("artefacts: {}", dist.display());
-        if ours {
-            let built = modified(&dist.join(".built"));
-            assert!(built.is_some(), "nothing built: run scripts/build");
-            assert!(built >= newest_source(root), "older than the sources: run scripts/build");
-        }
+        Ok(dist)
     });
-    dist
+    DIST.clone().unwrap_or_else(|complaint| panic!("{complaint}"))
+}
+
+fn find_dist() -> Result<PathBuf, String> {
+    if let Some(dist) = std::env::var_os("WARPDRIVE_DIST") {
+        return Ok(dist.into());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dist = root.join("target/dist");
+    match modified(&dist.join(".built")) {
+        None => Err("nothing built: run scripts/build".into()),
+        Some(built) if Some(built) < newest_source(root) => {
+            Err("target/dist is older than the sources: run scripts/build".into())
+        }
+        Some(_) => Ok(dist),
+    }
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
