@@ -29,8 +29,8 @@ def stock_tools_agree(operation, material, out):
     return True  # the handshake's other end has verified certificate and signature
 
 
-def faults(operation, counters, row, size, simulated):
-    """What is wrong with the counters of one operation, as sentences."""
+def faults(operation, row, others, size, simulated):
+    """What is wrong with the counters of one operation, as sentences. `others`: hardware counts of other algorithms."""
     hardware, software = row["hardware"], row["software"]
     failures = {reason: count for reason, count in software.items() if reason not in DESIGN and count}
     if not simulated:
@@ -47,7 +47,6 @@ def faults(operation, counters, row, size, simulated):
             yield f"only {share:.1%} of {size} bytes went to hardware"
     elif hardware != 1 or software:
         yield f"one private operation, but hardware {hardware}, software {software}"
-    others = {name: other["hardware"] for name, other in counters.items() if other is not row and other["hardware"]}
     if others:
         yield f"unexpected hardware work: {others}"
 
@@ -65,7 +64,8 @@ def main():
             counters = json.loads((out / f"{operation}.json").read_text())["algorithms"]
             row = {"hardware": 0, "software": {}, "hardware_bytes": 0} | counters.get(algorithm, {})
             row["software"] = {reason: count for reason, count in row["software"].items() if count}
-            wrong = list(faults(operation, counters, row, size, out == simulated))
+            others = {name: other["hardware"] for name, other in counters.items() if name != algorithm and other["hardware"]}
+            wrong = list(faults(operation, row, others, size, out == simulated))
             if status != "0":
                 wrong.insert(0, f"exit status {status}: " + (out / f"{operation}.log").read_text().strip())
             elif not stock_tools_agree(operation, material, out):
