@@ -39,6 +39,11 @@ impl Tally {
         self.reason
     }
 
+    /// The tally of a copied stream: what this one gathered is this one's to report.
+    pub(crate) fn continued(&self) -> Self {
+        Self { reason: self.reason, counted: true, len_bytes: 0 }
+    }
+
     /// Adds `len_bytes`; true when it is time to [`report`](Self::report).
     pub(crate) fn add(&mut self, len_bytes: usize) -> bool {
         self.len_bytes += len_bytes as u64;

@@ -234,10 +234,11 @@ impl<A: Accelerator> Deflate<A> {
         self.accelerator.preview(len_bytes)
     }
 
-    /// Parameters the device can honour: any level but 0, matching by its own taste, a window of 4 KiB or more.
+    /// Parameters every device can honour: any level but 0, matching by its own taste. Devices before v3 have one window
+    /// of 32 KiB whatever the descriptor says (zip §1.6), and a decoder of a smaller window could not follow.
     fn suitable(&self) -> bool {
         let Settings { level, window_bits, strategy, .. } = self.parameters.settings;
-        level != 0 && strategy <= 1 && window_bits >= 12 && !self.has_dictionary
+        level != 0 && strategy <= 1 && window_bits == 15 && !self.has_dictionary
     }
 
     fn write_header(&mut self) {
@@ -542,10 +543,6 @@ impl<A: Accelerator> Deflate<A> {
             Mode::Hardware => Mode::Hardware,
             Mode::Software(engine) => Mode::Software(engine.copy()?),
         };
-        let mut tally = Tally::default();
-        if let Some(reason) = self.tally.reason() {
-            tally.begin(reason);
-        }
         Ok(Self {
             accelerator: self.accelerator.clone(),
             mode,
@@ -553,7 +550,7 @@ impl<A: Accelerator> Deflate<A> {
             window: self.window.clone(),
             pending: self.pending.clone(),
             spare: None,
-            tally,
+            tally: self.tally.continued(),
             ..*self
         })
     }

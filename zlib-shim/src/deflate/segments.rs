@@ -132,7 +132,7 @@ impl<A: Accelerator> Deflate<A> {
     fn cut_segment(&mut self) -> Result<(), OutOfMemory> {
         let mut plain = std::mem::take(&mut self.fifo);
         let rest = plain.split_off(plain.len() - plain.len() % GRAIN_BYTES);
-        let segment = DeflateSegment { input: Arc::new(plain), window: self.window_size() };
+        let segment = DeflateSegment { input: Arc::new(plain), window: Window::K32 };
         let settings = self.parameters.settings;
         let (spare, window, input) = (&mut self.spare, &self.window, &segment.input);
         let outcome = self.accelerator.deflate(&segment, || {
@@ -199,15 +199,6 @@ impl<A: Accelerator> Deflate<A> {
         let excess = (self.window.len() + plain.len()).saturating_sub(size);
         self.window.drain(..excess);
         self.window.extend_from_slice(plain);
-    }
-
-    fn window_size(&self) -> Window {
-        match self.parameters.settings.window_bits {
-            12 => Window::K4,
-            13 => Window::K8,
-            14 => Window::K16,
-            _ => Window::K32,
-        }
     }
 }
 

@@ -121,13 +121,8 @@ impl Accelerator for Fake {
             }
             bytes.extend_from_slice(&wrapper::SYNC_MARKER);
         } else {
-            use warpdrive::request::compress::Window;
-            let window_bits = match segment.window {
-                Window::K4 => 12,
-                Window::K8 => 13,
-                Window::K16 => 14,
-                Window::K24 | Window::K32 => 15,
-            };
+            // As a v2 device: one window, whatever is asked for.
+            let window_bits = 15;
             let settings = Settings { level: 3, window_bits, mem_level: 8, strategy: 0 };
             let mut engine = Deflater::new(settings).unwrap();
             engine.run_to_vec(&segment.input, Z_SYNC_FLUSH, &mut bytes).unwrap();
