@@ -71,7 +71,8 @@ pub(crate) unsafe extern "C" fn generate(
     // SAFETY: our generation; the callback accepts its argument.
     unsafe {
         enter_mut(generation, |generation: &mut Generation| {
-            generation.run(progress, argument).map_or(std::ptr::null_mut(), |key| shared(Arc::new(key)))
+            let key = generation.run(|software| software.run(progress, argument));
+            key.map_or(std::ptr::null_mut(), |key| shared(Arc::new(key)))
         })
     }
 }

@@ -3,7 +3,7 @@
 //! The default provider's object is the one source of truth; everything libcrypto asks of a key is forwarded to it. The
 //! device form is made at the first private operation that may go to hardware.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::Reason;
-use crate::ffi::bindings::{Callback, Param, selection};
+use crate::ffi::bindings::{Param, selection};
 use crate::ffi::fallback;
 use crate::ffi::handle::Reports;
 use crate::ffi::params::Params;
@@ -167,6 +167,14 @@ impl Generation {
     }
 
     /// What can be set; the generation may be absent.
+    /// Makes the key; `software` lets the default provider's generation run, with whatever callback its caller has.
+    pub(crate) fn run(
+        &mut self,
+        software: impl FnOnce(&mut fallback::Generation) -> Option<fallback::Key>,
+    ) -> Option<Key> {
+        software(&mut self.software).map(|key| Key::over(Arc::clone(&self.context), key))
+    }
+
     pub(crate) fn settable_params(generation: Option<&Self>, context: &Context) -> *const Param {
         context.fallback().map_or(std::ptr::null(), |fallback| {
             fallback.generation_settable_params(generation.map(|generation| &generation.software))
@@ -177,27 +185,5 @@ impl Generation {
 impl Reports for Generation {
     fn report_panic(&self) {
         Reason::Internal.raise(self.context.core(), c"keymgmt", "");
-    }
-}
-
-mod run {
-    #![expect(unsafe_code, reason = "passes a C callback through")]
-
-    use super::{Arc, Callback, Generation, Key, c_void};
-
-    impl Generation {
-        /// Makes the key.
-        ///
-        /// # Safety
-        /// `progress` accepts a parameter array and `argument`.
-        pub(crate) unsafe fn run(
-            &mut self,
-            progress: Option<Callback>,
-            argument: *mut c_void,
-        ) -> Option<Key> {
-            // SAFETY: the caller's promise.
-            let software = unsafe { self.software.run(progress, argument) }?;
-            Some(Key::over(Arc::clone(&self.context), software))
-        }
     }
 }
