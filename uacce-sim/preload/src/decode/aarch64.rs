@@ -139,3 +139,6 @@ fn pair(word: u32, registers: &impl Registers) -> Option<Store> {
     let value = first | second << (8 * u32::from(each));
     Some(Store { value, width: each * 2, length: LENGTH, effect })
 }
+
+#[cfg(test)]
+mod tests;

@@ -275,8 +275,8 @@ fn vector_extension(
     }
     // EVEX fixes W by the element's size; VEX ignores it but for 7E.
     let evex = lead == 0x62;
-    let scalar = matches!(opcode, 0x11);
-    if length != 0 && !scalar {
+    // The scalar moves ignore the vector length, but for the value that is reserved.
+    if length == 3 || length != 0 && opcode != 0x11 {
         return None;
     }
     let register = reader.memory_operand()? | high;
@@ -295,3 +295,6 @@ fn vector_extension(
     };
     (!evex || element_wide == wide).then(|| plain(value, width))
 }
+
+#[cfg(test)]
+mod tests;
