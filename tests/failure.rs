@@ -132,10 +132,9 @@ fn bad_pointers_are_error_statuses() {
         assert_eq!(said.matches("right: ").count(), 43, "{said}");
         // The same daemon goes on serving others.
         scratch.key(2048);
-        let sign = ["pkeyutl", "-sign", "-in", "/dev/null", "-inkey"];
-        succeed(
-            scratch.client("openssl", Devices::Simulated(&simulator)).args(sign).arg(scratch.file("key.pem")),
-        );
+        let mut sign = scratch.client("openssl", Devices::Simulated(&simulator));
+        sign.args(["dgst", "-sha256", "-out", "/dev/null", "-sign"]);
+        succeed(sign.arg(scratch.file("key.pem")).arg(scratch.file("warpdrive.toml")));
         assert_eq!(scratch.row("rsa-2048-private").hardware, 1, "{:?}", scratch.counters());
     }
 }
