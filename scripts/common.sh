@@ -60,4 +60,4 @@ build_packages=(gcc libc6-dev pkg-config libssl-dev ca-certificates)
 # What the main job needs besides: the programs that it drives.
 run_packages=(openssl python3 gzip tar)
 # What the tests need besides.
-test_packages=(binutils strace valgrind zlib1g-dev)
+test_packages=(binutils git libpython3-testsuite strace valgrind zlib1g-dev)
