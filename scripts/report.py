@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import sys
 
-DESIGN = {"small", "tail", "unsupported", "policy"}
+DESIGN = {"small", "tail", "unsupported", "policy", "refused"}
 OPERATIONS = {
     "sign": ("openssl signs, verifies", "rsa-2048-private"),
     "tls": ("TLS 1.3 handshake", "rsa-2048-private"),

@@ -37,8 +37,6 @@ pub struct Config {
     pub stats: Stats,
     /// The log, off by default.
     pub log: Log,
-    /// What the OpenSSL provider offers.
-    pub provider: Provider,
     /// Where the settings came from.
     #[serde(skip)]
     pub source: Source,
@@ -184,43 +182,15 @@ impl Default for Health {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Deflate {
-    /// A stream shorter than this, plain text, stays in software.
+    /// Plain text shorter than this stays in software.
     #[serde(deserialize_with = "values::bytes::<_, 0, { GIB }>")]
     pub min_bytes: usize,
-    /// Plain text gathered before a segment is sent.
-    #[serde(deserialize_with = "values::bytes::<_, { 64 * KIB }, { 7 * MIB }>")]
-    pub segment_bytes: usize,
-    /// Longest segment, when more plain text than that is at hand; not below `segment_bytes`.
-    #[serde(deserialize_with = "values::bytes::<_, { 64 * KIB }, { 7 * MIB }>")]
-    pub segment_max_bytes: usize,
-    /// Compressed output a stream may hold for its caller before it stops taking input.
-    #[serde(deserialize_with = "values::bytes::<_, { MIB }, { GIB }>")]
-    pub pending_max_bytes: usize,
-    /// Whether the device's output is checked before it is used.
-    pub verify: Verify,
 }
 
 impl Default for Deflate {
     fn default() -> Self {
-        Self {
-            min_bytes: 64 << 10,
-            segment_bytes: 256 << 10,
-            segment_max_bytes: 1 << 20,
-            pending_max_bytes: 16 << 20,
-            verify: Verify::Off,
-        }
+        Self { min_bytes: 64 << 10 }
     }
-}
-
-/// How compressed output is checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verify {
-    /// Not beyond the device's own status and lengths.
-    #[default]
-    Off,
-    /// Inflated in software, length and CRC-32 compared with the input's.
-    Crc,
 }
 
 /// `[inflate]`
@@ -266,32 +236,6 @@ impl Default for Log {
     fn default() -> Self {
         Self { file: None, lines_per_minute: 10 }
     }
-}
-
-/// `[provider]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Provider {
-    /// Operations offered to OpenSSL; one left out is not registered at all.
-    pub operations: Vec<Operation>,
-}
-
-impl Default for Provider {
-    fn default() -> Self {
-        Self { operations: vec![Operation::RsaKeymgmt, Operation::RsaSignature] }
-    }
-}
-
-/// One operation of the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Operation {
-    /// RSA keys. Without it no other RSA operation is reached.
-    RsaKeymgmt,
-    /// RSA signatures.
-    RsaSignature,
 }
 
 impl Config {
@@ -347,11 +291,6 @@ impl Config {
         }
     }
 
-    /// True when the provider offers `operation`.
-    pub fn offers(&self, operation: Operation) -> bool {
-        self.provider.operations.contains(&operation)
-    }
-
     /// True when nothing simulated may be used and no file trusted: the process has more rights than its caller.
     pub fn secure(&self) -> bool {
         self.source == Source::Secure
@@ -382,9 +321,6 @@ impl Config {
     fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         if self.health.pause_max < self.health.pause_min {
             return Some(("health.pause-max-ms", "must not be below health.pause-min-ms"));
-        }
-        if self.deflate.segment_max_bytes < self.deflate.segment_bytes {
-            return Some(("deflate.segment-max-bytes", "must not be below deflate.segment-bytes"));
         }
         None
     }
@@ -424,7 +360,6 @@ pub const STATS_DIR_VARIABLE: &str = "WARPDRIVE_STATS_DIR";
 /// Read when [`CONF_VARIABLE`] is not set.
 pub const SYSTEM_FILE: &str = "/etc/warpdrive.toml";
 
-const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 

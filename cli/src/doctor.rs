@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use warpdrive::Algorithm;
-use warpdrive::config::{CONF_VARIABLE, Config, Operation, Policy, SYSTEM_FILE, Source};
+use warpdrive::config::{CONF_VARIABLE, Config, Policy, SYSTEM_FILE, Source};
 use warpdrive::devices::{DeviceInfo, Roots, obstacle};
 
 use crate::devices::{plain, sorted};
@@ -129,9 +129,6 @@ fn counters(config: &Config) -> String {
 
 fn rsa(config: &Config, devices: &[Found], provider: &Result<String, String>) -> Verdict {
     let offered = || {
-        if !config.offers(Operation::RsaKeymgmt) || !config.offers(Operation::RsaSignature) {
-            return Err("provider.operations leaves it out".to_owned());
-        }
         served("RSA", &["rsa"], devices)?;
         provider.as_ref().map(|_| ()).map_err(|why| format!("OpenSSL: {why}"))
     };

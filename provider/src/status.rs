@@ -53,6 +53,7 @@ fn name(reason: Reason) -> &'static CStr {
         Reason::Tail => c"tail",
         Reason::Unsupported => c"unsupported",
         Reason::Policy => c"policy",
+        Reason::Refused => c"refused",
         Reason::NoDevice => c"no-device",
         Reason::Busy => c"busy",
         Reason::TimeOut => c"time-out",

@@ -27,7 +27,7 @@ fn every_key_of_the_sample_exists() {
             keys += 1;
         }
     }
-    assert!(keys > 25, "{keys}");
+    assert!(keys > 20, "{keys}");
 }
 
 /// serde lists the keys it knows when it meets one it does not.
@@ -61,17 +61,14 @@ fn complaints_name_line_and_key() {
         ("[queue]\nbudget = \"8\"\n", "line 2: queue.budget: invalid type: string \"8\", expected"),
         ("queue.idle-ms = 9\n", "line 1: queue.idle-ms: 9 is out of bounds: 10 to 3600000 milliseconds"),
         ("[wait]\nspin-max-us = 10001\n", "line 2: wait.spin-max-us: 10001 is out of bounds: 0 to 10000 microseconds"),
-        ("[deflate]\nsegment-bytes = 4096\n", "line 2: deflate.segment-bytes: 4096 is out of bounds: 65536 to 7340032 bytes"),
-        ("[deflate]\nverify = \"adler\"\n", "line 2: deflate.verify: unknown variant `adler`, expected `off` or `crc`"),
+        ("[inflate]\nmin-bytes = 8388609\n", "line 2: inflate.min-bytes: 8388609 is out of bounds: 0 to 8388608 bytes"),
         ("[policy]\ndefault = \"inherit\"\n", "line 2: policy.default: unknown variant `inherit`"),
         ("[policy]\nrsa = \"Hardware\"\n", "line 2: policy.rsa: unknown variant `Hardware`"),
         ("[stats]\ndir = \"counters\"\n", "line 2: stats.dir: invalid value: string \"counters\", expected an absolute path"),
-        ("[provider]\noperations = [\"rsa\"]\n", "line 2: provider.operations: unknown variant `rsa`"),
         ("[log]\nfile = \"-\"\n", "line 2: log.file: invalid value: string \"-\", expected an absolute path"),
         ("[queue]\nbudget = 1\nbudget = 1\n", "line 3: duplicate key"),
         ("[queue\n", "line 1: "),
         ("[health]\npause-min-ms = 200\npause-max-ms = 100\n", "health.pause-max-ms: must not be below health.pause-min-ms"),
-        ("[deflate]\nsegment-bytes = 2097152\n", "deflate.segment-max-bytes: must not be below deflate.segment-bytes"),
     ];
     for (text, expected) in rows {
         let error = Config::parse(text).unwrap_err();
@@ -83,18 +80,16 @@ fn complaints_name_line_and_key() {
 #[test]
 fn values_arrive() {
     let config = Config::parse(
-        "[queue]\nbudget = 0\nidle-ms = 10\n[wait]\nspin-max-us = 0\n[deflate]\nverify = \"crc\"\n\
-         [stats]\ndir = \"/run/warpdrive\"\n[provider]\noperations = []\n[log]\nfile = \"/var/log/warpdrive\"\n",
+        "[queue]\nbudget = 0\nidle-ms = 10\n[wait]\nspin-max-us = 0\n[deflate]\nmin-bytes = 4096\n\
+         [stats]\ndir = \"/run/warpdrive\"\n[log]\nfile = \"/var/log/warpdrive\"\n",
     )
     .unwrap();
     assert_eq!(config.queue.budget, 0);
     assert_eq!(config.queue.idle, Duration::from_millis(10));
     assert_eq!(config.wait.spin_max, Duration::ZERO);
-    assert_eq!(config.deflate.verify, Verify::Crc);
+    assert_eq!(config.deflate.min_bytes, 4096);
     assert_eq!(config.stats.dir, Some("/run/warpdrive".into()));
-    assert!(!config.offers(Operation::RsaSignature));
     assert_eq!(config.log.file, Some("/var/log/warpdrive".into()));
-    assert!(Config::default().offers(Operation::RsaSignature));
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::config::{Config, Policy};
 use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
-use crate::descriptor::zip::{InflatedSizes, MAX_FLAT_LEN_BYTES};
+use crate::descriptor::zip::{Form, InflatedSizes, MAX_FLAT_LEN_BYTES};
 use crate::health::{Admission, known};
 use crate::log::Log;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
-use crate::request::compress::{DeflateSegment, InflateBody, Wrapper};
+use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
 use crate::request::pkey::RsaPrivateKey;
 use crate::route::{self, Inputs, route};
 use crate::stats::Counters;
@@ -135,6 +135,10 @@ impl Core {
         }
         let (device, queue) = self.acquire(ask)?;
         let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
+        if device.form == Form::Type0 && segment.window != Window::K32 {
+            // Its window is fixed: a stream that promised its reader less history would be broken (`zip §1.6`).
+            return Err(Reason::Unsupported);
+        }
         let flight =
             self.fly(ask, &device, &queue, |device| Flight::deflate(segment, device.form, wrapper))?;
         let (bytes, _) = self.judged(ask, &device, &queue, flight.deflate_answer())?;
@@ -287,7 +291,7 @@ impl Core {
                 let foreign = matches!(ask.work, Work::Inflate(_));
                 let patience = if foreign { PATIENCE_FOREIGN } else { PATIENCE };
                 health.refused(Instant::now(), &self.config.health, patience);
-                Err(Reason::DeviceError)
+                Err(if foreign { Reason::Refused } else { Reason::DeviceError })
             }
             Err(Fault::Impossible) => {
                 queue.retire();

@@ -795,6 +795,17 @@ fn compressed_output_without_its_marker_is_a_wrong_result() {
 }
 
 #[test]
+fn the_older_device_has_one_window_only() {
+    let lab = Lab::new(vec![zip_v2()]);
+    let core = lab.core(HARDWARE);
+    let narrow = DeflateSegment { input: Arc::new(vec![1; 70_000]), window: Window::K4 };
+    assert!(matches!(core.deflate(&narrow, || ()), Outcome::Software(())));
+    assert_eq!(counts(&core, "deflate"), (0, only("unsupported", 1)));
+    let newer = Lab::new(vec![zip_v3()]);
+    assert!(matches!(newer.core(HARDWARE).deflate(&narrow, || ()), Outcome::Hardware(_)));
+}
+
+#[test]
 fn damaged_streams_are_software_s_to_explain() {
     let lab = Lab::new(vec![zip_v2()]);
     let core = impatient(&lab);
@@ -803,7 +814,7 @@ fn damaged_streams_are_software_s_to_explain() {
         let body = InflateBody { input, output: &mut [0; 2000], wrapper: Wrapper::Zlib };
         assert_eq!(core.inflate(body, |_| "data error"), Outcome::Software("data error"));
     }
-    assert_eq!(counts(&core, "inflate"), (0, only("device-error", 5)));
+    assert_eq!(counts(&core, "inflate"), (0, only("refused", 5)));
     let input = model::stored(&[1; 1000], true);
     let body = InflateBody { input: &input, output: &mut [0; 2000], wrapper: Wrapper::Zlib };
     assert!(matches!(core.inflate(body, |_| ()), Outcome::Hardware(_)), "still trusted");

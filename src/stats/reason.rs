@@ -1,6 +1,6 @@
 //! Why software answered.
 
-/// Why a request was answered by software. The first four are *design*, the others *failure*.
+/// Why a request was answered by software. The first five are *design*, the others *failure*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -12,6 +12,8 @@ pub enum Reason {
     Unsupported,
     /// The configuration says software, or measured cost does.
     Policy,
+    /// The device refused the data: damaged, or longer than the room for it. Software says which, in the caller's terms.
+    Refused,
     /// No device is present, or none that this process may use.
     NoDevice,
     /// No free queue, full ring, or the process's budget is spent.
@@ -30,11 +32,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their columns.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Small,
         Self::Tail,
         Self::Unsupported,
         Self::Policy,
+        Self::Refused,
         Self::NoDevice,
         Self::Busy,
         Self::TimeOut,
@@ -56,6 +59,7 @@ impl Reason {
             Self::Tail => "tail",
             Self::Unsupported => "unsupported",
             Self::Policy => "policy",
+            Self::Refused => "refused",
             Self::NoDevice => "no-device",
             Self::Busy => "busy",
             Self::TimeOut => "time-out",
@@ -68,7 +72,7 @@ impl Reason {
 
     /// True for reasons that are nobody's fault: software is where such requests belong.
     pub fn is_design(self) -> bool {
-        matches!(self, Self::Small | Self::Tail | Self::Unsupported | Self::Policy)
+        matches!(self, Self::Small | Self::Tail | Self::Unsupported | Self::Policy | Self::Refused)
     }
 }
 

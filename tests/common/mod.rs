@@ -287,7 +287,7 @@ pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
 
 /// The counts of reasons that are somebody's fault.
 pub(crate) fn failures(row: &Row) -> Vec<(&str, u64)> {
-    let design = ["small", "tail", "unsupported", "policy"];
+    let design = ["small", "tail", "unsupported", "policy", "refused"];
     row.software
         .iter()
         .map(|(reason, count)| (reason.as_str(), *count))
