@@ -154,7 +154,6 @@ fn doctor_says_what_the_configuration_forbids() {
     let rows = [
         ("[policy]\nrsa = \"software\"\n", "RSA      not offloaded: the policy is software\n"),
         ("[queue]\nbudget = 0\n", "RSA      not offloaded: queue.budget is 0\n"),
-        ("[provider]\noperations = []\n", "RSA      not offloaded: provider.operations leaves it out\n"),
         ("[queue]\nbudgets = 0\n", "warpdrive.toml: line 2: queue.budgets: unknown field `budgets`"),
         ("[queue]\nbudgets = 0\n", "RSA      not offloaded: the configuration is not valid\n"),
     ];
