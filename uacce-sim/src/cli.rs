@@ -101,7 +101,10 @@ struct Wanted {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { options, preload, command } => run::run(&options, preload, &command),
-        Command::Serve { root, options, owned } => report(serve::serve(options.settings(root, owned))),
+        // Clients compare the socket's address with their own spelling of the directory: it must not depend on ours.
+        Command::Serve { root, options, owned } => {
+            report(std::path::absolute(root).and_then(|root| serve::serve(options.settings(root, owned))))
+        }
         Command::Env { root, preload } => report(print_environment(root, preload)),
     }
 }

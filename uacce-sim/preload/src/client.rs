@@ -54,10 +54,19 @@ pub(crate) fn is_ours(descriptor: c_int) -> bool {
         }
         peer.assume_init()
     };
-    let header = root::SOCKET_HEADER_LEN;
-    peer.sun_family == expected.sun_family
-        && (header + 1..=expected_len).contains(&len)
-        && peer.sun_path == expected.sun_path
+    if peer.sun_family != expected.sun_family || len <= root::SOCKET_HEADER_LEN {
+        return false;
+    }
+    if len <= expected_len && peer.sun_path == expected.sun_path {
+        return true;
+    }
+    // The daemon was given another spelling of the same directory. Its address always ends with a NUL, and an abstract
+    // one, which begins with a NUL, names no file.
+    let terminated = peer.sun_path.contains(&0) && peer.sun_path.first() != Some(&0);
+    // SAFETY: both are NUL-terminated.
+    let identity =
+        |address: &libc::sockaddr_un| unsafe { syscall::identity(address.sun_path.as_ptr().cast()) };
+    terminated && identity(&peer).is_some_and(|theirs| identity(&expected) == Some(theirs))
 }
 
 /// One message part for the kernel.
@@ -373,6 +382,9 @@ pub(crate) unsafe fn map(
             Mapping::Plain => {
                 let start = map_shared(at, len, prot, flags, &memory)?;
                 keep_from_children(start, len);
+                if flags & libc::MAP_FIXED != 0 {
+                    ranges::forget(start, whole_pages(len));
+                }
                 Ok(start)
             }
             Mapping::Doorbell => {
@@ -381,6 +393,11 @@ pub(crate) unsafe fn map(
             }
         }
     }
+}
+
+/// A mapping's length as the kernel rounds it.
+fn whole_pages(len: usize) -> usize {
+    len.checked_next_multiple_of(page_size() as usize).unwrap_or(usize::MAX)
 }
 
 /// # Safety
@@ -448,11 +465,11 @@ unsafe fn doorbell(
     let start = unsafe { map_shared(at, len, shown, flags, memory) }.map_err(give_up)?;
     keep_from_children(start, len);
     if flags & libc::MAP_FIXED != 0 {
-        ranges::forget(start, len);
+        ranges::forget(start, whole_pages(len));
     }
     let mapped = Mapped {
         start,
-        len: len.next_multiple_of(page),
+        len: whole_pages(len),
         alias,
         alias_len,
         control: alias + behind,

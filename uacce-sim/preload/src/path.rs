@@ -249,23 +249,12 @@ impl Place {
 /// then taken off).
 fn enter(root: &[u8], directory: c_int, place: &mut Place) -> Option<bool> {
     let free = place.bytes.get_mut(place.root..)?;
-    // SAFETY: getcwd and readlinkat write at most `free.len()` bytes; the link's name is NUL-terminated.
-    let len = unsafe {
-        if directory == libc::AT_FDCWD {
-            let arguments = [free.as_mut_ptr() as usize, free.len(), 0, 0, 0, 0];
-            syscall::call(libc::SYS_getcwd, arguments).ok()?.checked_sub(1)?
-        } else {
-            let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
-            let mut number = u32::try_from(directory).ok()?;
-            let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
-            for digit in link.iter_mut().skip(14).take(digits).rev() {
-                *digit = b'0' + u8::try_from(number % 10).ok()?;
-                number /= 10;
-            }
-            let at = syscall::fd(libc::AT_FDCWD);
-            let arguments = [at, link.as_ptr() as usize, free.as_mut_ptr() as usize, free.len(), 0, 0];
-            syscall::call(libc::SYS_readlinkat, arguments).ok()?
-        }
+    let len = if directory == libc::AT_FDCWD {
+        let arguments = [free.as_mut_ptr() as usize, free.len(), 0, 0, 0, 0];
+        // SAFETY: getcwd writes at most `free.len()` bytes.
+        unsafe { syscall::call(libc::SYS_getcwd, arguments) }.ok()?.checked_sub(1)?
+    } else {
+        syscall::descriptor_path(directory, free)?
     };
     let base = free.get(..len).filter(|base| base.first() == Some(&b'/'))?;
     let inner = base.strip_prefix(root).filter(|rest| rest.starts_with(b"/sys") || rest.starts_with(b"/dev"));

@@ -57,6 +57,13 @@ impl Range {
     }
 }
 
+impl Range {
+    /// Another descriptor of the same queue serves from now on; -1: there is none.
+    pub(crate) fn set_descriptor(&self, descriptor: i32) {
+        self.descriptor.store(descriptor, Ordering::Relaxed);
+    }
+}
+
 struct Table {
     process: AtomicU32,
     lock: AtomicU32,

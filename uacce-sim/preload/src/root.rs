@@ -1,6 +1,7 @@
 //! The daemon's directory, read from the environment once.
 #![expect(unsafe_code, reason = "reads the environment block, fills a static once")]
 
+use crate::syscall;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use uacce_sim_protocol::{ROOT_VARIABLE, SOCKET_NAME};
@@ -22,10 +23,43 @@ pub(crate) const SOCKET_HEADER_LEN: libc::socklen_t =
 #[expect(clippy::cast_possible_truncation, reason = "the number is 1")]
 const FAMILY: libc::sa_family_t = libc::AF_UNIX as libc::sa_family_t;
 
-struct Root {
-    state: AtomicU8,
+/// A name that is written once.
+struct Name {
     len: AtomicUsize,
     bytes: UnsafeCell<[u8; ROOT_BYTES]>,
+}
+
+impl Name {
+    const fn empty() -> Self {
+        Self { len: AtomicUsize::new(0), bytes: UnsafeCell::new([0; ROOT_BYTES]) }
+    }
+
+    /// # Safety
+    /// Only by the thread that moved the state from UNREAD to READING, before it moves it on.
+    unsafe fn write(&self, name: &[u8]) {
+        // SAFETY: the caller's promise; nobody reads before PRESENT.
+        let bytes = unsafe { &mut *self.bytes.get() };
+        for (to, from) in bytes.iter_mut().zip(name) {
+            *to = *from;
+        }
+        self.len.store(name.len().min(ROOT_BYTES), Ordering::Relaxed);
+    }
+
+    /// # Safety
+    /// The state is PRESENT.
+    unsafe fn read(&self) -> &[u8] {
+        // SAFETY: the caller's promise: the bytes are complete and never change again.
+        let bytes: &[u8; ROOT_BYTES] = unsafe { &*self.bytes.get() };
+        bytes.get(..self.len.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+}
+
+struct Root {
+    state: AtomicU8,
+    /// As the environment spells it: short enough for a socket address where the other is not.
+    given: Name,
+    /// As the kernel spells it, and so every answer that names what lies below.
+    canonical: Name,
 }
 
 const UNREAD: u8 = 0;
@@ -33,58 +67,69 @@ const READING: u8 = 1;
 const ABSENT: u8 = 2;
 const PRESENT: u8 = 3;
 
-// SAFETY: `bytes` is written by the one thread that moved `state` from UNREAD to READING, and read only after PRESENT.
+// SAFETY: the names are written by the one thread that moved `state` from UNREAD to READING, and read only after PRESENT.
 unsafe impl Sync for Root {}
 
-static ROOT: Root =
-    Root { state: AtomicU8::new(UNREAD), len: AtomicUsize::new(0), bytes: UnsafeCell::new([0; ROOT_BYTES]) };
+static ROOT: Root = Root { state: AtomicU8::new(UNREAD), given: Name::empty(), canonical: Name::empty() };
 
-/// The directory, absolute, without a trailing slash; `None` when nothing is simulated.
+/// The directory as the kernel spells it: absolute, without links, without a trailing slash. `None` when nothing is
+/// simulated.
 #[inline]
 pub(crate) fn root() -> Option<&'static [u8]> {
+    // SAFETY: read after PRESENT.
+    is_present().then(|| unsafe { ROOT.canonical.read() })
+}
+
+#[inline]
+fn is_present() -> bool {
     match ROOT.state.load(Ordering::Acquire) {
-        ABSENT => None,
-        PRESENT => present(),
+        ABSENT => false,
+        PRESENT => true,
         _ => first_time(),
     }
 }
 
-fn present() -> Option<&'static [u8]> {
-    // SAFETY: state is PRESENT: the bytes are complete and never change again.
-    let bytes: &'static [u8; ROOT_BYTES] = unsafe { &*ROOT.bytes.get() };
-    bytes.get(..ROOT.len.load(Ordering::Relaxed))
-}
-
 #[cold]
 #[inline(never)]
-fn first_time() -> Option<&'static [u8]> {
+fn first_time() -> bool {
     if ROOT.state.compare_exchange(UNREAD, READING, Ordering::Acquire, Ordering::Acquire).is_err() {
-        // Another thread is copying a short string; a signal handler above that very thread must not wait for ever.
-        for _ in 0..10_000 {
+        // Another thread is reading a short string; a signal handler above that very thread must not wait for ever.
+        for _ in 0..100_000 {
             match ROOT.state.load(Ordering::Acquire) {
                 READING => core::hint::spin_loop(),
-                PRESENT => return present(),
-                _ => return None,
+                state => return state == PRESENT,
             }
         }
-        return None;
+        return false;
     }
-    let len = environment(ROOT_VARIABLE.as_bytes()).map_or(0, |value| {
-        let end = value.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-        let trimmed = value.get(..end).unwrap_or_default();
-        if trimmed.first() != Some(&b'/') || trimmed.len() >= ROOT_BYTES {
-            return 0;
-        }
-        // SAFETY: this thread alone moved the state to READING; nobody reads before PRESENT.
-        let bytes = unsafe { &mut *ROOT.bytes.get() };
-        for (to, from) in bytes.iter_mut().zip(trimmed) {
-            *to = *from;
-        }
-        trimmed.len()
+    let given = environment(ROOT_VARIABLE.as_bytes()).and_then(|value| {
+        let end = value.iter().rposition(|byte| *byte != b'/')? + 1;
+        value.get(..end).filter(|name| name.first() == Some(&b'/') && name.len() < ROOT_BYTES)
     });
-    ROOT.len.store(len, Ordering::Relaxed);
-    ROOT.state.store(if len == 0 { ABSENT } else { PRESENT }, Ordering::Release);
-    if len == 0 { None } else { present() }
+    if let Some(given) = given {
+        let mut buffer = [0u8; ROOT_BYTES];
+        let canonical = kernels_spelling(given, &mut buffer).unwrap_or(given);
+        // SAFETY: this thread alone moved the state to READING.
+        unsafe {
+            ROOT.given.write(given);
+            ROOT.canonical.write(canonical);
+        }
+    }
+    ROOT.state.store(if given.is_some() { PRESENT } else { ABSENT }, Ordering::Release);
+    given.is_some()
+}
+
+/// The directory's name as the kernel knows it. `None` when there is none, or a longer one than is served.
+fn kernels_spelling<'a>(given: &[u8], buffer: &'a mut [u8; ROOT_BYTES]) -> Option<&'a [u8]> {
+    buffer.get_mut(..given.len())?.copy_from_slice(given);
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let arguments = [syscall::fd(libc::AT_FDCWD), buffer.as_ptr() as usize, flags as usize, 0, 0, 0];
+    // SAFETY: a NUL-terminated name: the buffer was zero, the name is shorter.
+    let opened = unsafe { syscall::call(libc::SYS_openat, arguments) }.ok()?;
+    let directory = libc::c_int::try_from(opened).ok()?;
+    let len = syscall::descriptor_path(directory, buffer);
+    syscall::close(directory);
+    buffer.get(..len?).filter(|name| name.len() < ROOT_BYTES && name.first() == Some(&b'/') && name.len() > 1)
 }
 
 /// The value of an environment variable; `None` in a program that runs with more rights than its caller (`AT_SECURE`).
@@ -102,7 +147,11 @@ fn environment(name: &[u8]) -> Option<&'static [u8]> {
 
 /// The daemon's socket as the kernel wants it: address and its length; `None` without a root or with one too long.
 pub(crate) fn socket_address() -> Option<(libc::sockaddr_un, libc::socklen_t)> {
-    let root = root()?;
+    if !is_present() {
+        return None;
+    }
+    // SAFETY: PRESENT.
+    let root = unsafe { ROOT.given.read() };
     let mut address = libc::sockaddr_un { sun_family: FAMILY, sun_path: [0; 108] };
     let name = root.iter().chain(b"/").chain(SOCKET_NAME.as_bytes());
     let len = root.len() + 1 + SOCKET_NAME.len();

@@ -68,6 +68,15 @@ pub(crate) fn process_id() -> u32 {
 /// # Safety
 /// `path` points at a NUL-terminated string.
 pub(crate) unsafe fn exists(path: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { identity(path) }.is_some()
+}
+
+/// Device and inode of what `path` (NUL-terminated) names, of a link itself.
+///
+/// # Safety
+/// `path` points at a NUL-terminated string.
+pub(crate) unsafe fn identity(path: *const u8) -> Option<(u64, u64)> {
     let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
     let arguments = [
         fd(libc::AT_FDCWD),
@@ -77,8 +86,27 @@ pub(crate) unsafe fn exists(path: *const u8) -> bool {
         0,
         0,
     ];
-    // SAFETY: the path is the caller's promise; the buffer is a whole `struct stat` that nobody reads.
-    unsafe { call(libc::SYS_newfstatat, arguments) }.is_ok()
+    // SAFETY: the path is the caller's promise; the buffer is a whole `struct stat`, read only on success.
+    unsafe {
+        call(libc::SYS_newfstatat, arguments).ok()?;
+        let status = status.assume_init();
+        Some((status.st_dev, status.st_ino))
+    }
+}
+
+/// The name of what a descriptor is open on, as the kernel knows it. Returns its length; `None` where there is none to tell.
+pub(crate) fn descriptor_path(descriptor: libc::c_int, name: &mut [u8]) -> Option<usize> {
+    let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mut number = u32::try_from(descriptor).ok()?;
+    let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    for digit in link.iter_mut().skip(14).take(digits).rev() {
+        *digit = b'0' + u8::try_from(number % 10).ok()?;
+        number /= 10;
+    }
+    let arguments =
+        [fd(libc::AT_FDCWD), link.as_ptr() as usize, name.as_mut_ptr() as usize, name.len(), 0, 0];
+    // SAFETY: the link's name is NUL-terminated; the kernel writes at most `name.len()` bytes.
+    unsafe { call(libc::SYS_readlinkat, arguments) }.ok()
 }
 
 /// Signal mask of the calling thread: replaces (`SIG_SETMASK`), adds (`SIG_BLOCK`) or takes away (`SIG_UNBLOCK`), and

@@ -2,9 +2,9 @@
 #![expect(unsafe_code, reason = "replaces libc functions")]
 
 use super::paths::show;
+use crate::errno;
 use crate::path::{self, Kind};
 use crate::real::next;
-use crate::{errno, root};
 use core::ffi::{c_char, c_int, c_void};
 use libc::AT_FDCWD;
 
@@ -96,62 +96,4 @@ unsafe fn show_all(found: *mut Found, flags: c_int) {
             show(*(*found).paths.add(index));
         }
     }
-}
-
-macro_rules! walk {
-    ($($symbol:literal $name:ident($($flags:ident)?);)*) => { $(
-        /// The callback is given names as the daemon spells them.
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(name: *const c_char, visit: Callback, descriptors: c_int $(, $flags: c_int)?) -> c_int {
-            let Some(next) =
-                next!($symbol => fn(*const c_char, Callback, c_int $(, walk!(@ c_int $flags))?) -> c_int)
-            else {
-                errno::write(libc::ENOSYS);
-                return -1;
-            };
-            // SAFETY: the program's promise to libc.
-            unsafe { path::at(AT_FDCWD, name, |to| next(to.name, visit, descriptors $(, $flags)?)) }
-        }
-    )* };
-    (@ c_int $flags:ident) => { c_int };
-}
-
-walk! {
-    c"ftw" ftw();
-    c"ftw64" ftw64();
-    c"nftw" nftw(flags);
-    c"nftw64" nftw64(flags);
-}
-
-macro_rules! hierarchy {
-    ($($symbol:literal $name:ident;)*) => { $(
-        /// One starting point is led to where it lies; several at once are taken as they are.
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(paths: *const *mut c_char, options: c_int, order: Callback) -> *mut c_void {
-            let Some(next) = next!($symbol => fn(*const *mut c_char, c_int, Callback) -> *mut c_void) else {
-                errno::write(libc::ENOSYS);
-                return core::ptr::null_mut();
-            };
-            // SAFETY: the program's promise to libc: strings, then a null.
-            unsafe {
-                let single = root::root().is_some()
-                    && !paths.is_null()
-                    && !(*paths).is_null()
-                    && (*paths.add(1)).is_null();
-                if !single {
-                    return next(paths, options, order);
-                }
-                path::at(AT_FDCWD, *paths, |to| {
-                    // fts copies its starting points.
-                    let led = [to.name.cast_mut(), core::ptr::null_mut()];
-                    next(led.as_ptr(), options, order)
-                })
-            }
-        }
-    )* };
-}
-
-hierarchy! {
-    c"fts_open" fts_open;
-    c"fts64_open" fts64_open;
 }

@@ -9,6 +9,7 @@ mod memory;
 mod open;
 mod paths;
 mod signals;
+mod walks;
 
 /// A system call's result as C has it: -1 and `errno`.
 fn returned(result: Result<core::ffi::c_int, i32>) -> core::ffi::c_int {

@@ -49,6 +49,10 @@ follow! {
         at (AT_FDCWD, name) => to (to.name, status);
     c"statfs64" statfs64(name: *const c_char, status: *mut c_void) -> c_int, else -1,
         at (AT_FDCWD, name) => to (to.name, status);
+    c"statvfs" statvfs(name: *const c_char, status: *mut c_void) -> c_int, else -1,
+        at (AT_FDCWD, name) => to (to.name, status);
+    c"statvfs64" statvfs64(name: *const c_char, status: *mut c_void) -> c_int, else -1,
+        at (AT_FDCWD, name) => to (to.name, status);
     c"chdir" chdir(name: *const c_char) -> c_int, else -1,
         at (AT_FDCWD, name) => to (to.name);
     c"inotify_add_watch" inotify_add_watch(watcher: c_int, name: *const c_char, mask: c_uint) -> c_int, else -1,
@@ -222,13 +226,25 @@ unsafe extern "C" fn canonicalize_file_name(name: *const c_char) -> *mut c_char 
     unsafe { path::at(AT_FDCWD, name, |to| show(next(to.name))) }
 }
 
-/// `getcwd` shows a directory entered through `chdir` under the name it was entered by.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn getcwd(answer: *mut c_char, size: size_t) -> *mut c_char {
-    let Some(next) = next!(c"getcwd" => fn(*mut c_char, size_t) -> *mut c_char) else {
-        errno::write(libc::ENOSYS);
-        return core::ptr::null_mut();
-    };
-    // SAFETY: the program's promise to libc.
-    unsafe { show(next(answer, size)) }
+/// The working directory, entered through `chdir`, under the name it was entered by.
+macro_rules! working_directory {
+    ($($symbol:literal $name:ident($($argument:ident: $type:ty),*);)*) => { $(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($argument: $type),*) -> *mut c_char {
+            let Some(next) = next!($symbol => fn($($type),*) -> *mut c_char) else {
+                errno::write(libc::ENOSYS);
+                return core::ptr::null_mut();
+            };
+            // SAFETY: the program's promise to libc.
+            unsafe { show(next($($argument),*)) }
+        }
+    )* };
+}
+
+working_directory! {
+    c"getcwd" getcwd(answer: *mut c_char, size: size_t);
+    c"__getcwd_chk" __getcwd_chk(answer: *mut c_char, size: size_t, room: size_t);
+    c"getwd" getwd(answer: *mut c_char);
+    c"__getwd_chk" __getwd_chk(answer: *mut c_char, room: size_t);
+    c"get_current_dir_name" get_current_dir_name();
 }

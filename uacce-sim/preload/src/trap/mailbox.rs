@@ -13,6 +13,9 @@ const V1_DOORBELL: usize = 0x340;
 const SUBMISSION: u64 = 0;
 const COMPLETION: u64 = 1;
 
+/// How far a duplicate of a closed descriptor is looked for.
+const DUPLICATES: i32 = 1024;
+
 /// A mapped control page.
 #[derive(Clone, Copy)]
 struct Control(usize);
@@ -135,9 +138,13 @@ unsafe fn drain(range: &Range, control: Control) {
     if token.load(Ordering::Relaxed) == 0 || token.swap(0, Ordering::AcqRel) == 0 {
         return;
     }
-    let (descriptor, inode) = range.descriptor();
-    // The program may have closed the descriptor and got its number for something else.
-    if inode_of(descriptor) != Some(inode) {
+    let (mut descriptor, inode) = range.descriptor();
+    // The program may have closed the descriptor, got its number for something else, and kept a duplicate.
+    if descriptor >= 0 && inode_of(descriptor) != Some(inode) {
+        descriptor = (0..DUPLICATES).find(|other| inode_of(*other) == Some(inode)).unwrap_or(-1);
+        range.set_descriptor(descriptor);
+    }
+    if descriptor < 0 {
         return;
     }
     let mut byte = 0u8;
