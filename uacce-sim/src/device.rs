@@ -24,7 +24,7 @@ pub enum Engine {
 pub enum Hardware {
     /// Queue manager 0x21: shared doorbell page, RSA and DH, zlib and gzip.
     V2,
-    /// Queue manager 0x30: 64 KiB doorbell region per queue, raw deflate.
+    /// Queue manager 0x30: 64 KiB doorbell region per queue, elliptic curves, raw deflate.
     V3,
 }
 
@@ -104,11 +104,11 @@ impl Description {
         }
     }
 
-    /// The `algorithms` attribute, in the kernel's order (uacce-qm §1.4), cut to what is simulated: a v3 HPRE would also
-    /// list the elliptic-curve names.
+    /// The `algorithms` attribute, in the kernel's order (uacce-qm §1.4).
     pub fn algorithms(&self) -> &'static str {
         match (self.engine, self.hardware) {
-            (Engine::Hpre, _) => "rsa\ndh",
+            (Engine::Hpre, Hardware::V2) => "rsa\ndh",
+            (Engine::Hpre, Hardware::V3) => "rsa\ndh\necdh\necdsa\nsm2\nx25519\nx448",
             (Engine::Zip, Hardware::V2) => "zlib\ngzip",
             (Engine::Zip, Hardware::V3) => "zlib\ngzip\ndeflate",
         }
@@ -139,7 +139,7 @@ impl Description {
     /// What a queue of this class (`qc_type`) computes with.
     pub fn model(&self, class: u16) -> Box<dyn Model> {
         match self.engine {
-            Engine::Hpre => Box::new(hpre::Hpre::new(class, self.service.memo)),
+            Engine::Hpre => Box::new(hpre::Hpre::new(class, self.hardware, self.service.memo)),
             Engine::Zip => Box::new(zip::Zip::new(class, self.hardware, self.service.memo)),
         }
     }

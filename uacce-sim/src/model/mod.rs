@@ -1,6 +1,7 @@
 //! What the hardware would compute, in plain software.
 
 pub mod hpre;
+mod sm3;
 pub mod zip;
 
 use crate::os::client::ClientSpace;
@@ -34,6 +35,16 @@ pub(crate) mod testing {
     use std::cell::RefCell;
 
     use crate::os::client::{ClientSpace, MemoryError};
+
+    /// The bytes that hexadecimal digits stand for; blanks between them do not matter.
+    pub(crate) fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text
+            .chars()
+            .filter(|character| !character.is_whitespace())
+            .map(|character| u8::try_from(character.to_digit(16).unwrap()).unwrap())
+            .collect();
+        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
 
     /// A flat client memory starting at [`FlatMemory::BASE`].
     pub(crate) struct FlatMemory(pub(crate) RefCell<Vec<u8>>);

@@ -1,9 +1,10 @@
 //! Foreign code, behind safe types: the kernel (shared regions, sockets that carry descriptors, other processes' memory,
-//! signals) and libcrypto's big numbers. The only folder of this crate with `unsafe` in it.
+//! signals, random numbers) and libcrypto's big numbers. The only folder of this crate with `unsafe` in it.
 
 pub mod client;
 pub mod modular;
 pub mod process;
+pub mod random;
 pub mod region;
 pub mod socket;
 

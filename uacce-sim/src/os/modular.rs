@@ -1,6 +1,7 @@
 //! Modular arithmetic with libcrypto's big numbers: no provider, no configuration, only `BN_…`.
 #![expect(unsafe_code, reason = "libcrypto's C interface")]
 
+use std::cmp::Ordering;
 use std::ptr::NonNull;
 
 use openssl_sys::{BIGNUM, BN_CTX, BN_MONT_CTX, c_int};
@@ -50,9 +51,73 @@ impl Number {
     }
 
     /// Significant bits.
-    fn bits(&self) -> c_int {
+    pub fn bits(&self) -> c_int {
         // SAFETY: the number is live.
         unsafe { openssl_sys::BN_num_bits(self.0.as_ptr()) }
+    }
+
+    /// Whether bit `index`, counted from the least significant, is set.
+    pub fn bit(&self, index: c_int) -> bool {
+        // SAFETY: the number is live; an index beyond its bits, or a negative one, gives 0.
+        unsafe { openssl_sys::BN_is_bit_set(self.0.as_ptr(), index) == 1 }
+    }
+
+    /// Whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        self.bits() == 0
+    }
+
+    /// `self + 1`
+    pub fn successor(&self) -> Option<Self> {
+        let result = self.copy()?;
+        // SAFETY: the number is live and ours.
+        (unsafe { openssl_sys::BN_add_word(result.0.as_ptr(), 1) } == 1).then_some(result)
+    }
+
+    /// `self − 1`; `None` for zero.
+    pub fn predecessor(&self) -> Option<Self> {
+        if self.is_zero() {
+            return None;
+        }
+        let result = self.copy()?;
+        // SAFETY: the number is live and ours.
+        (unsafe { openssl_sys::BN_sub_word(result.0.as_ptr(), 1) } == 1).then_some(result)
+    }
+
+    /// Another number of the same value; `None` when memory is out.
+    pub fn copy(&self) -> Option<Self> {
+        // SAFETY: the number is live; the result is null or new.
+        NonNull::new(unsafe { openssl_sys::BN_dup(self.0.as_ptr()) }).map(Self)
+    }
+
+    /// `self mod divisor`, `None` when `divisor` is zero.
+    pub fn remainder(&self, divisor: &Self, scratch: &mut Scratch) -> Option<Self> {
+        let result = Self::new()?;
+        // SAFETY: all objects are live; the result is written only. A zero divisor is an error.
+        let done = unsafe {
+            openssl_sys::BN_nnmod(result.0.as_ptr(), self.0.as_ptr(), divisor.0.as_ptr(), scratch.0.as_ptr())
+        };
+        (done == 1).then_some(result)
+    }
+
+    /// `self⁻¹ mod modulus`, `None` when there is none.
+    pub fn inverse(&self, modulus: &Self, scratch: &mut Scratch) -> Option<Self> {
+        let result = Self::new()?;
+        // SAFETY: all objects are live; the result is written only.
+        let inverse = unsafe {
+            openssl_sys::BN_mod_inverse(
+                result.0.as_ptr(),
+                self.0.as_ptr(),
+                modulus.0.as_ptr(),
+                scratch.0.as_ptr(),
+            )
+        };
+        if inverse.is_null() {
+            // SAFETY: the queue of errors is this thread's own; nobody here reads it, and it must not grow stale.
+            unsafe { openssl_sys::ERR_clear_error() };
+            return None;
+        }
+        Some(result)
     }
 
     fn new() -> Option<Self> {
@@ -70,6 +135,27 @@ impl Number {
                 && openssl_sys::BN_add(sum.0.as_ptr(), self.0.as_ptr(), product.0.as_ptr()) == 1
         };
         done.then_some(sum)
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Number {}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // SAFETY: both numbers are live.
+        unsafe { openssl_sys::BN_ucmp(self.0.as_ptr(), other.0.as_ptr()) }.cmp(&0)
     }
 }
 
@@ -132,6 +218,89 @@ impl Modulus {
         (done == 1).then_some(result)
     }
 
+    /// `left · right mod self`, of any two numbers.
+    pub fn product(&self, left: &Number, right: &Number, scratch: &mut Scratch) -> Option<Number> {
+        let result = Number::new()?;
+        // SAFETY: all objects are live and distinct where written.
+        let done = unsafe {
+            openssl_sys::BN_mod_mul(
+                result.0.as_ptr(),
+                left.0.as_ptr(),
+                right.0.as_ptr(),
+                self.value.0.as_ptr(),
+                scratch.0.as_ptr(),
+            )
+        };
+        (done == 1).then_some(result)
+    }
+
+    /// A number's Montgomery form, in which [`Modulus::multiply`] works.
+    pub fn enter(&self, number: &Number, scratch: &mut Scratch) -> Option<Number> {
+        let reduced = self.reduce(number, scratch)?;
+        let result = Number::new()?;
+        // SAFETY: all objects are live, the number is below the modulus.
+        let done = unsafe {
+            BN_to_montgomery(
+                result.0.as_ptr(),
+                reduced.0.as_ptr(),
+                self.montgomery.as_ptr(),
+                scratch.0.as_ptr(),
+            )
+        };
+        (done == 1).then_some(result)
+    }
+
+    /// The number behind a Montgomery form.
+    pub fn leave(&self, form: &Number, scratch: &mut Scratch) -> Option<Number> {
+        let result = Number::new()?;
+        // SAFETY: all objects are live, the form is below the modulus.
+        let done = unsafe {
+            BN_from_montgomery(
+                result.0.as_ptr(),
+                form.0.as_ptr(),
+                self.montgomery.as_ptr(),
+                scratch.0.as_ptr(),
+            )
+        };
+        (done == 1).then_some(result)
+    }
+
+    /// Product of two Montgomery forms, as one.
+    pub fn multiply(&self, left: &Number, right: &Number, scratch: &mut Scratch) -> Option<Number> {
+        let result = Number::new()?;
+        // SAFETY: all objects are live, both factors are below the modulus.
+        let done = unsafe {
+            BN_mod_mul_montgomery(
+                result.0.as_ptr(),
+                left.0.as_ptr(),
+                right.0.as_ptr(),
+                self.montgomery.as_ptr(),
+                scratch.0.as_ptr(),
+            )
+        };
+        (done == 1).then_some(result)
+    }
+
+    /// Sum of two numbers below the modulus.
+    pub fn add(&self, left: &Number, right: &Number) -> Option<Number> {
+        let result = Number::new()?;
+        // SAFETY: all objects are live, both terms are below the modulus.
+        let done = unsafe {
+            BN_mod_add_quick(result.0.as_ptr(), left.0.as_ptr(), right.0.as_ptr(), self.value.0.as_ptr())
+        };
+        (done == 1).then_some(result)
+    }
+
+    /// Difference of two numbers below the modulus.
+    pub fn subtract(&self, left: &Number, right: &Number) -> Option<Number> {
+        let result = Number::new()?;
+        // SAFETY: all objects are live, both terms are below the modulus.
+        let done = unsafe {
+            BN_mod_sub_quick(result.0.as_ptr(), left.0.as_ptr(), right.0.as_ptr(), self.value.0.as_ptr())
+        };
+        (done == 1).then_some(result)
+    }
+
     /// `factor · (left − right) mod self`
     pub fn scaled_difference(
         &self,
@@ -184,11 +353,42 @@ impl Drop for Modulus {
     }
 }
 
-// Not declared by openssl-sys; signatures from the BN_mod_mul_montgomery(3) and BN_mod_exp_mont(3) manual pages.
+// Not declared by openssl-sys; signatures from the manual pages BN_mod_mul_montgomery(3) and the header <openssl/bn.h>.
 unsafe extern "C" {
     fn BN_MONT_CTX_new() -> *mut BN_MONT_CTX;
     fn BN_MONT_CTX_set(context: *mut BN_MONT_CTX, modulus: *const BIGNUM, scratch: *mut BN_CTX) -> c_int;
     fn BN_MONT_CTX_free(context: *mut BN_MONT_CTX);
+    fn BN_to_montgomery(
+        result: *mut BIGNUM,
+        number: *const BIGNUM,
+        montgomery: *mut BN_MONT_CTX,
+        scratch: *mut BN_CTX,
+    ) -> c_int;
+    fn BN_from_montgomery(
+        result: *mut BIGNUM,
+        number: *const BIGNUM,
+        montgomery: *mut BN_MONT_CTX,
+        scratch: *mut BN_CTX,
+    ) -> c_int;
+    fn BN_mod_mul_montgomery(
+        result: *mut BIGNUM,
+        left: *const BIGNUM,
+        right: *const BIGNUM,
+        montgomery: *mut BN_MONT_CTX,
+        scratch: *mut BN_CTX,
+    ) -> c_int;
+    fn BN_mod_add_quick(
+        result: *mut BIGNUM,
+        left: *const BIGNUM,
+        right: *const BIGNUM,
+        modulus: *const BIGNUM,
+    ) -> c_int;
+    fn BN_mod_sub_quick(
+        result: *mut BIGNUM,
+        left: *const BIGNUM,
+        right: *const BIGNUM,
+        modulus: *const BIGNUM,
+    ) -> c_int;
     fn BN_mod_exp_mont(
         result: *mut BIGNUM,
         base: *const BIGNUM,

@@ -30,7 +30,7 @@ fn run(operation: u32, width: usize, key: &[u8], input: &[u8]) -> (Vec<u8>, Vec<
     memory.write(IN, input).unwrap();
     memory.write(OUT, &vec![0xEE; 0x800]).unwrap();
     let mut bytes = descriptor(operation, width);
-    Hpre::new(0, false).execute(&mut bytes, &memory);
+    Hpre::new(0, Hardware::V2, false).execute(&mut bytes, &memory);
     assert_eq!(memory.bytes(OUT + width as u64, 8), [0xEE; 8], "wrote past the field");
     (bytes, memory.bytes(OUT, width))
 }
@@ -68,7 +68,7 @@ fn dh_base_two_ignores_the_input_address() {
     memory.write(KEY, &key).unwrap();
     let mut bytes = descriptor(4, 96);
     set_word(&mut bytes, 4, 0);
-    Hpre::new(0, false).execute(&mut bytes, &memory);
+    Hpre::new(0, Hardware::V2, false).execute(&mut bytes, &memory);
     assert_eq!((word(&bytes, 0), memory.bytes(OUT, 96)), (0xC000_0004, field(1024, 96)));
     let (_, out) = run(5, 96, &key, &field(3, 96));
     assert_eq!(out, field(59049, 96));
@@ -97,12 +97,12 @@ fn even_and_zero_moduli_are_parameter_errors() {
 #[test]
 fn other_operations_widths_and_classes_are_unsupported() {
     for (operation, width, class) in
-        [(2, 256, 0), (0xD, 32, 0), (1, 96, 0), (1, 136, 0), (31, 256, 0), (1, 256, 1)]
+        [(6, 256, 0), (0xD, 32, 0), (0xD, 32, 1), (1, 96, 0), (1, 136, 0), (31, 256, 0), (1, 256, 1)]
     {
         let memory = FlatMemory::new(0x3000);
         memory.write(KEY, &toy_crt_key(256)).unwrap();
         let mut bytes = descriptor(operation, width);
-        Hpre::new(class, false).execute(&mut bytes, &memory);
+        Hpre::new(class, Hardware::V2, false).execute(&mut bytes, &memory);
         assert_eq!(word(&bytes, 0), 0xC000_0040 | operation, "{operation} {width} {class}");
     }
 }
@@ -114,7 +114,7 @@ fn bad_addresses_show_as_translation_faults() {
     for index in [2, 4, 6] {
         let mut bytes = descriptor(1, 256);
         set_word(&mut bytes, index, 8);
-        Hpre::new(0, false).execute(&mut bytes, &memory);
+        Hpre::new(0, Hardware::V2, false).execute(&mut bytes, &memory);
         assert_eq!((word(&bytes, 0), word(&bytes, 1)), (0xC020_0001, 0x1F | 1 << 27));
     }
 }
@@ -123,7 +123,7 @@ fn bad_addresses_show_as_translation_faults() {
 fn an_unsubmitted_descriptor_is_left_alone() {
     let memory = FlatMemory::new(0x3000);
     let mut bytes = vec![0xA5; DESCRIPTOR_LEN];
-    Hpre::new(0, false).execute(&mut bytes, &memory);
+    Hpre::new(0, Hardware::V2, false).execute(&mut bytes, &memory);
     assert_eq!(bytes, vec![0xA5; DESCRIPTOR_LEN]);
 }
 
@@ -132,7 +132,7 @@ fn a_remembered_result_is_the_same() {
     let memory = FlatMemory::new(0x3000);
     memory.write(KEY, &toy_crt_key(256)).unwrap();
     memory.write(IN, &field(2790, 256)).unwrap();
-    let mut hpre = Hpre::new(0, true);
+    let mut hpre = Hpre::new(0, Hardware::V2, true);
     for _ in 0..3 {
         memory.write(OUT, &field(0, 256)).unwrap();
         hpre.execute(&mut descriptor(1, 256), &memory);
@@ -143,7 +143,7 @@ fn a_remembered_result_is_the_same() {
 #[test]
 fn many_keys_do_not_pile_up() {
     let memory = FlatMemory::new(0x3000);
-    let mut hpre = Hpre::new(0, false);
+    let mut hpre = Hpre::new(0, Hardware::V2, false);
     for step in 0..200 {
         memory.write(KEY, &[field(17, 128), field(3233 + 2 * step, 128)].concat()).unwrap();
         let mut bytes = descriptor(0, 128);
@@ -178,5 +178,45 @@ fn real_keys_agree_with_libcrypto() {
             assert!(out == expected, "{bits} {operation}");
         }
         assert!(run(0, width, &public, &expected).1 == input, "{bits}");
+    }
+}
+
+/// Key derivation from e, p and q: what libcrypto's own keys contain, d taken modulo (p − 1)(q − 1).
+#[test]
+fn derived_keys_are_libcryptos() {
+    use openssl::bn::{BigNum, BigNumContext};
+    let mut context = BigNumContext::new().unwrap();
+    for bits in [1024, 2048, 4096] {
+        let width = bits as usize / 8;
+        let key = openssl::rsa::Rsa::generate(bits).unwrap();
+        let wide = |number: &openssl::bn::BigNumRef, len: usize| {
+            number.to_vec_padded(i32::try_from(len).unwrap()).unwrap()
+        };
+        let half = |number: Option<&openssl::bn::BigNumRef>| wide(number.unwrap(), width / 2);
+        let source = [wide(key.e(), width), half(key.p()), half(key.q())].concat();
+        let (mut p1, mut q1) = (key.p().unwrap().to_owned().unwrap(), key.q().unwrap().to_owned().unwrap());
+        p1.sub_word(1).unwrap();
+        q1.sub_word(1).unwrap();
+        let [mut phi, mut d] = [0; 2].map(|_| BigNum::new().unwrap());
+        phi.checked_mul(&p1, &q1, &mut context).unwrap();
+        d.mod_inverse(key.e(), &phi, &mut context).unwrap();
+        let standard = [wide(&d, width), wide(key.n(), width)].concat();
+        let parts = [half(key.iqmp()), half(key.dmq1()), half(key.dmp1())].concat();
+        for (operation, expected) in [(2, standard.clone()), (3, [standard, parts].concat())] {
+            let memory = FlatMemory::new(0x3000);
+            memory.write(KEY, &source).unwrap();
+            memory.write(OUT, &vec![0xEE; 0x1000]).unwrap();
+            let mut bytes = descriptor(operation, width);
+            set_word(&mut bytes, 4, 0);
+            Hpre::new(0, Hardware::V2, false).execute(&mut bytes, &memory);
+            assert_eq!(word(&bytes, 0), 0xC000_0000 | operation);
+            assert!(memory.bytes(OUT, expected.len()) == expected, "{bits} {operation}");
+            assert_eq!(memory.bytes(OUT + expected.len() as u64, 8), [0xEE; 8]);
+        }
+    }
+    // e without an inverse, and no primes at all.
+    for (e, p) in [(2, 61), (17, 0)] {
+        let key = [field(e, 128), field(p, 64), field(53, 64)].concat();
+        assert_eq!(word(&run(3, 128, &key, &[]).0, 0), 0xC000_0023);
     }
 }
