@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why an access did not happen.
@@ -58,16 +59,28 @@ impl ClientMemory {
         !matches!(self.mem.read_at(&mut [0; 1], 0), Ok(0))
     }
 
+    /// The client's mappings; `None` when the kernel does not let us look.
+    ///
+    /// A process whose main thread has ended shows none under its own id, but under those of its other threads.
+    fn maps(&self) -> Option<String> {
+        let process = PathBuf::from(format!("/proc/{}", self.pid));
+        let read = |directory: PathBuf| {
+            std::fs::read_to_string(directory.join("maps")).ok().filter(|maps| !maps.is_empty())
+        };
+        read(process.clone()).or_else(|| {
+            std::fs::read_dir(process.join("task")).ok()?.flatten().find_map(|thread| read(thread.path()))
+        })
+    }
+
     /// Whether the client has the file with this inode mapped; `None` when the kernel does not let us look.
     pub fn has_mapped(&self, inode: u64) -> Option<bool> {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).ok()?;
-        Some(maps.lines().any(|line| line.split_whitespace().nth(4) == Some(&inode.to_string())))
+        Some(self.maps()?.lines().any(|line| line.split_whitespace().nth(4) == Some(&inode.to_string())))
     }
 
     /// Whether every page of the range is mapped writable; `None` when the kernel does not let us look.
     fn is_writable(&self, address: u64, len: u64) -> Option<bool> {
         let end = address.checked_add(len)?;
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).ok()?;
+        let maps = self.maps()?;
         let mut reached = address;
         for line in maps.lines() {
             let mut words = line.split_whitespace();

@@ -133,3 +133,12 @@ pub fn compile(name: &str, flags: &[&str]) -> PathBuf {
     succeed(compiler.args(flags).arg("-o").arg(&program).arg(source));
     program
 }
+
+/// Waits for what must come. Only a failing test waits long.
+pub fn wait_until(condition: impl Fn() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !condition() {
+        assert!(std::time::Instant::now() < end, "it never came");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}

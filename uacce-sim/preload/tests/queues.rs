@@ -1,0 +1,28 @@
+//! Queues through the preload library: doorbells, errno, mappings. Every result is checked, and only the daemon computes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Session, compile};
+
+#[test]
+fn every_doorbell_store_rings() {
+    let session = Session::new();
+    for level in ["-O0", "-O2", "-O3"] {
+        assert_eq!(session.run(compile("doorbells", &[level]), &[]), "done\n", "{level}");
+    }
+    assert_eq!(session.free("hisi_hpre-0"), 64);
+}
+
+#[test]
+fn doorbells_on_newer_hardware_and_without_spinning() {
+    let session = Session::with(&["--hw", "v3", "--spin", "0"]);
+    assert_eq!(session.run(compile("doorbells", &["-O1"]), &[]), "done\n");
+}
+
+#[test]
+fn errors_and_mappings_are_the_kernels() {
+    let session = Session::new();
+    assert_eq!(session.run(compile("errors", &["-O1"]), &[]), "done\n");
+    common::wait_until(|| session.free("hisi_hpre-0") == 64);
+}
