@@ -43,7 +43,7 @@ enum Message {
     Theirs,
     /// Hashed here.
     Ours(DigestContext),
-    /// Signed; a new one needs a new init.
+    /// Hashed here and signed. The default provider's context has not been told yet; see [`Signature::settle`].
     Ended,
 }
 
@@ -69,20 +69,33 @@ impl Signature {
         })
     }
 
-    /// Begins an operation: a key that comes with it replaces the one before, without one that stays.
-    fn begin(&mut self, key: Option<Arc<Key>>) {
+    /// Begins an operation, unless the default provider refused it: a key that comes with it replaces the one before,
+    /// without one that stays. Gives `begun` back.
+    fn begin(&mut self, begun: c_int, key: Option<Arc<Key>>) -> c_int {
         self.message = Message::Theirs;
-        if key.is_some() {
+        if begun == 1 && key.is_some() {
             self.key = key;
+        }
+        begun
+    }
+
+    /// After a message was hashed and signed here, brings the default provider's context into the state that it would be
+    /// in, so that it answers whatever comes next: updates and finals out of order are refused by some versions, taken by
+    /// others. Few programs ask for more after the end, so this waits until one does.
+    fn settle(&mut self) {
+        if matches!(self.message, Message::Ended) {
+            self.message = Message::Theirs;
+            // Ends its digest and goes no further: there is no room for a signature.
+            let (mut room, mut len) = ([0], 0);
+            let core = self.context.core();
+            core.without_errors(|| self.software.digest_sign_final(&Output::over(&mut room, &mut len)));
         }
     }
 
     pub(crate) fn sign_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
+        self.settle();
         let begun = self.software.sign_init(key.as_deref().map(Key::software), params);
-        if begun == 1 {
-            self.begin(key);
-        }
-        begun
+        self.begin(begun, key)
     }
 
     /// Signs a digest value, or the bare message when no digest was named.
@@ -114,11 +127,9 @@ impl Signature {
     }
 
     pub(crate) fn verify_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
+        self.settle();
         let begun = self.software.verify_init(key.as_deref().map(Key::software), params);
-        if begun == 1 {
-            self.begin(key);
-        }
-        begun
+        self.begin(begun, key)
     }
 
     pub(crate) fn verify(&mut self, signature: Input<'_>, message: Input<'_>) -> c_int {
@@ -126,11 +137,9 @@ impl Signature {
     }
 
     pub(crate) fn verify_recover_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
+        self.settle();
         let begun = self.software.verify_recover_init(key.as_deref().map(Key::software), params);
-        if begun == 1 {
-            self.begin(key);
-        }
-        begun
+        self.begin(begun, key)
     }
 
     pub(crate) fn verify_recover(&mut self, message: &Output<'_>, signature: Input<'_>) -> c_int {
@@ -143,9 +152,9 @@ impl Signature {
         key: Option<Arc<Key>>,
         params: Params<'_>,
     ) -> c_int {
+        self.settle();
         let begun = self.software.digest_sign_init(digest, key.as_deref().map(Key::software), params);
-        if begun == 1 {
-            self.begin(key);
+        if self.begin(begun, key) == 1 {
             if let Some(digest) = self.own_digest() {
                 self.message = Message::Ours(digest);
             }
@@ -164,20 +173,21 @@ impl Signature {
     }
 
     pub(crate) fn digest_sign_update(&mut self, data: Input<'_>) -> c_int {
+        self.settle();
         match &mut self.message {
-            Message::Theirs => self.software.digest_sign_update(data),
             Message::Ours(digest) => c_int::from(digest.update(data)),
-            Message::Ended => 0,
+            _ => self.software.digest_sign_update(data),
         }
     }
 
     pub(crate) fn digest_sign_final(&mut self, output: &mut Output<'_>) -> c_int {
+        self.settle();
         if output.is_size_query() {
             // Consumes nothing.
             return self.software.digest_sign_final(output);
         }
         match std::mem::replace(&mut self.message, Message::Ended) {
-            Message::Theirs => {
+            Message::Theirs | Message::Ended => {
                 self.message = Message::Theirs;
                 let signed = self.software.digest_sign_final(output);
                 let Some(key) = &self.key else { return signed };
@@ -188,7 +198,6 @@ impl Signature {
                 Reason::Internal.raise(self.context.core(), c"digest_sign_final", "");
                 0
             }),
-            Message::Ended => 0,
         }
     }
 
@@ -216,21 +225,29 @@ impl Signature {
     fn second(&self, key: &Key, parameters: &Parameters) -> Option<SignatureContext> {
         let mut second = SignatureContext::new(self.software.fallback(), self.properties.as_deref())?;
         let (mut padding, mut salt_len) = (parameters.padding, parameters.salt_len);
-        let digest = Own::text(c"digest", &parameters.digest);
+        // One after the other, as the application told them: together, or the other way round, some are refused.
+        let digest = [Own::text(c"digest", &parameters.digest), Own::END];
+        if second.sign_init(Some(key.software()), to_send(&digest)) != 1 {
+            return None;
+        }
         let padding = Own::int(c"pad-mode", &mut padding);
-        let begun = if parameters.padding == PSS {
-            let array = [
-                digest,
+        let told = match parameters.padding {
+            // As every context begins.
+            PKCS1 => 1,
+            PSS => second.set_params(to_send(&[
                 padding,
                 Own::int(c"saltlen", &mut salt_len),
                 Own::text(c"mgf1-digest", &parameters.mask_digest),
                 Own::END,
-            ];
-            second.sign_init(Some(key.software()), to_send(&array))
-        } else {
-            second.sign_init(Some(key.software()), to_send(&[digest, padding, Own::END]))
+            ])),
+            // Refused with some digests, and in force nevertheless: so it is in the context that the application told.
+            _ => {
+                let core = self.context.core();
+                core.without_errors(|| second.set_params(to_send(&[padding, Own::END])));
+                1
+            }
         };
-        (begun == 1).then_some(second)
+        (told == 1).then_some(second)
     }
 
     /// Whether a private operation with `key` is worth preparing for hardware. Reasons that pass, or that only a routed
@@ -280,11 +297,9 @@ impl Signature {
         key: Option<Arc<Key>>,
         params: Params<'_>,
     ) -> c_int {
+        self.settle();
         let begun = self.software.digest_verify_init(digest, key.as_deref().map(Key::software), params);
-        if begun == 1 {
-            self.begin(key);
-        }
-        begun
+        self.begin(begun, key)
     }
 
     pub(crate) fn digest_verify_update(&mut self, data: Input<'_>) -> c_int {
@@ -300,6 +315,7 @@ impl Signature {
     }
 
     pub(crate) fn set_params(&mut self, params: Params<'_>) -> c_int {
+        self.settle();
         self.software.set_params(params)
     }
 
@@ -308,6 +324,7 @@ impl Signature {
     }
 
     pub(crate) fn set_digest_params(&mut self, params: Params<'_>) -> c_int {
+        self.settle();
         self.software.set_digest_params(params)
     }
 

@@ -1,0 +1,73 @@
+//! The provider against the default provider alone, in one process: the same keys and calls, equal answers. Each run ends
+//! with a comparison of the counters: one finished private operation is one count.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Devices, Scratch, said, succeed};
+
+/// Runs a program that prints what it expects of each row (`ROW hardware N`, `ROW software N`: where the operations go when
+/// there is a device), and compares the counters.
+fn compare(scratch: &Scratch, program: &str, arguments: &[&str], devices: Devices) {
+    let program = scratch.compile(program);
+    let output = succeed(scratch.command(program, devices).args(arguments));
+    let mut expected: BTreeMap<String, (u64, BTreeMap<String, u64>)> = BTreeMap::new();
+    for line in said(&output).lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [row, place, number] = words[..] else { continue };
+        let number: u64 = number.parse().expect("a number");
+        if number == 0 {
+            continue;
+        }
+        let (hardware, software) = expected.entry(row.to_owned()).or_default();
+        match (place, devices) {
+            ("hardware", Devices::Simulated) => *hardware += number,
+            ("software", Devices::Simulated) => *software.entry("unsupported".into()).or_default() += number,
+            (_, Devices::None) => *software.entry("no-device".into()).or_default() += number,
+            _ => panic!("{line}"),
+        }
+    }
+    assert!(expected.contains_key("rsa-2048-private"), "nothing was signed: {}", said(&output));
+    assert_eq!(scratch.take_counts(), expected);
+}
+
+#[test]
+fn same_answers_without_a_device() {
+    let scratch = Scratch::new("compare-none");
+    compare(&scratch, "compare", &["20261", "3"], Devices::None);
+}
+
+#[test]
+fn same_answers_from_hardware() {
+    let scratch = Scratch::new("compare-simulated");
+    compare(&scratch, "compare", &["20262", "3"], Devices::Simulated);
+}
+
+/// Calls in random order, right and wrong ones. Where each signature goes is not foretold here, only that each is counted.
+fn sequences(name: &str, seed: &str, devices: Devices) {
+    let scratch = Scratch::new(name);
+    let program = scratch.compile("sequence");
+    let output = succeed(scratch.command(program, devices).args([seed, "3000"]));
+    let done =
+        said(&output).lines().find_map(|line| line.strip_prefix("rsa-2048-private done ")?.parse().ok());
+    let row = scratch.take_counters().remove("rsa-2048-private").expect("signatures were counted");
+    assert_eq!(Some(row.hardware + row.software.values().sum::<u64>()), done, "{row:?}");
+    let reasons: Vec<&str> = row.software.keys().map(String::as_str).collect();
+    if devices == Devices::Simulated {
+        assert!(row.hardware > 100, "{row:?}");
+        assert_eq!(reasons, ["unsupported"]);
+    } else {
+        assert_eq!((row.hardware, reasons), (0, vec!["no-device"]));
+    }
+}
+
+#[test]
+fn any_order_of_calls_without_a_device() {
+    sequences("sequence-none", "1", Devices::None);
+}
+
+#[test]
+fn any_order_of_calls_with_hardware() {
+    sequences("sequence-simulated", "2", Devices::Simulated);
+}
