@@ -26,3 +26,20 @@ fn errors_and_mappings_are_the_kernels() {
     assert_eq!(session.run(compile("errors", &["-O1"]), &[]), "done\n");
     common::wait_until(|| session.free("hisi_hpre-0") == 64);
 }
+
+#[test]
+fn stores_of_rust_programs_ring() {
+    let session = Session::new();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rust/doorbells.rs");
+    for level in ["0", "2", "3"] {
+        let program =
+            std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rust-doorbells-{level}"));
+        let mut compiler = std::process::Command::new("rustc");
+        compiler
+            .args(["--edition", "2024", "-C", &format!("opt-level={level}"), "-o"])
+            .arg(&program)
+            .arg(source);
+        common::succeed(&mut compiler);
+        assert_eq!(session.run(&program, &[]), "done\n", "opt-level {level}");
+    }
+}

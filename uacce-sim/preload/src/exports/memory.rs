@@ -116,8 +116,7 @@ unsafe extern "C" fn mmap64(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn munmap(at: usize, len: size_t) -> c_int {
-    let valid = len != 0 && at % page() == 0;
-    if valid && ranges::touches(at, whole_pages(len)) {
+    if !ranges::never() && len != 0 && at % page() == 0 && ranges::touches(at, whole_pages(len)) {
         // Out of the table first: a store after this is a plain fault.
         ranges::forget(at, whole_pages(len));
     }
@@ -133,7 +132,7 @@ unsafe extern "C" fn mremap(
     flags: c_int,
     new_at: usize,
 ) -> *mut c_void {
-    if ranges::touches(at, whole_pages(len.max(1))) {
+    if !ranges::never() && ranges::touches(at, whole_pages(len.max(1))) {
         // uacce-qm §2.5: mremap of a region is refused.
         return mapped(Err(libc::EPERM));
     }
@@ -155,12 +154,12 @@ fn protect(at: usize, end: usize, prot: c_int) -> Result<c_int, i32> {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mprotect(at: usize, len: size_t, prot: c_int) -> c_int {
-    let end = at.saturating_add(whole_pages(len));
-    if at % page() != 0 || !ranges::touches(at, whole_pages(len)) {
+    if ranges::never() || at % page() != 0 || !ranges::touches(at, whole_pages(len)) {
         // SAFETY: the program's promise to libc.
         let result = unsafe { syscall::call(libc::SYS_mprotect, [at, len, syscall::fd(prot), 0, 0, 0]) };
         return returned(result.map(|_| 0));
     }
+    let end = at.saturating_add(whole_pages(len));
     // A doorbell page stays read-only for the trap; whether stores there are served is what the program decides.
     let (mut done, writes) = (at, prot & libc::PROT_WRITE != 0);
     while let Some((from, to)) = ranges::first_within(done, end) {
