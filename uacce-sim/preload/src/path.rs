@@ -59,6 +59,18 @@ impl Place {
         self.name().get(NODES.len()..).unwrap_or_default()
     }
 
+    /// Whether the directory it would lie in exists.
+    #[cfg_attr(test, allow(dead_code))]
+    pub(crate) fn has_parent(&self) -> bool {
+        let mut parent = Self { bytes: self.bytes, root: self.root, end: self.end };
+        while parent.name().last() == Some(&b'/') {
+            parent.pop();
+        }
+        parent.pop();
+        // SAFETY: `real` is NUL-terminated by every `pop`.
+        unsafe { syscall::exists(parent.real().cast()) }
+    }
+
     fn new(root: &[u8]) -> Option<Self> {
         let mut place = Self { bytes: [0; ROOT_BYTES + NAME_BYTES], root: root.len(), end: root.len() };
         place.bytes.get_mut(..root.len())?.copy_from_slice(root);

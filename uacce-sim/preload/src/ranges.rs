@@ -143,11 +143,11 @@ pub(crate) fn touches(start: usize, len: usize) -> bool {
     in_use(table).any(|range| overlap(range, start, end)) && !borrowed()
 }
 
-/// Whether this process has any doorbell range.
+/// Whether this process has a doorbell range whose stores are to be served.
 #[cfg_attr(test, allow(dead_code))]
-pub(crate) fn any() -> bool {
-    table().is_some_and(|table| in_use(table).any(|range| range.start.load(Ordering::Relaxed) != 0))
-        && !borrowed()
+pub(crate) fn any_trapped() -> bool {
+    let served = |range: &Range| range.start.load(Ordering::Relaxed) != 0 && range.trapped();
+    table().is_some_and(|table| in_use(table).any(served)) && !borrowed()
 }
 
 /// Runs `act` alone among the threads of this process. Signals wait, so no handler can want the lock it interrupts.

@@ -89,6 +89,20 @@ fn is_present() -> bool {
     }
 }
 
+/// At load, before the program has threads or changes its environment: the directory is read. Where something is
+/// simulated, a mask inherited over `exec` must not hold SIGSEGV back, or the first doorbell kills the thread.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        if is_present() {
+            syscall::signal_mask(libc::SIG_UNBLOCK, 1 << (libc::SIGSEGV - 1));
+        }
+    }
+    at_load
+};
+
 #[cold]
 #[inline(never)]
 fn first_time() -> bool {

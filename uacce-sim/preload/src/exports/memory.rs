@@ -27,14 +27,16 @@ unsafe extern "C" fn ioctl(descriptor: c_int, request: c_ulong, argument: usize)
         // SAFETY: the argument is as the program passed it.
         return returned(unsafe { client::ioctl(descriptor, command, argument) });
     }
-    match next!(c"ioctl" => fn(c_int, c_ulong, usize) -> c_int) {
-        // SAFETY: the program's promise to libc.
-        Some(next) => unsafe { next(descriptor, request, argument) },
-        None => {
-            errno::write(libc::ENOSYS);
-            -1
-        }
+    let Some(next) = next!(c"ioctl" => fn(c_int, c_ulong, usize) -> c_int) else {
+        return returned(Err(libc::ENOSYS));
+    };
+    // SAFETY: the program's promise to libc.
+    let result = unsafe { next(descriptor, request, argument) };
+    // uacce-qm §2.5: a command the driver does not know is EINVAL; a socket would say ENOTTY.
+    if result < 0 && errno::read() == libc::ENOTTY && client::is_ours(descriptor) {
+        errno::write(libc::EINVAL);
     }
+    result
 }
 
 fn page() -> usize {
@@ -64,7 +66,8 @@ unsafe fn map(
     descriptor: c_int,
     offset: i64,
 ) -> *mut c_void {
-    let Ok(place) = usize::try_from(offset) else { return mapped(Err(libc::EINVAL)) };
+    // A bit pattern to the kernel: what it makes of a negative one is its answer to give.
+    let place = isize::try_from(offset).unwrap_or(-1) as usize;
     let arguments = [at, len, syscall::fd(prot), syscall::fd(flags), syscall::fd(descriptor), place];
     // SAFETY: the program's promise to libc.
     let result = unsafe { syscall::call(libc::SYS_mmap, arguments) };
@@ -164,6 +167,10 @@ unsafe extern "C" fn mprotect(at: usize, len: size_t, prot: c_int) -> c_int {
     let (mut done, writes) = (at, prot & libc::PROT_WRITE != 0);
     while let Some((from, to)) = ranges::first_within(done, end) {
         let polled = !ranges::set_trapped(from, to - from, writes);
+        // A region mapped for reading alone has set no trap.
+        if writes && !polled && !trap::install() {
+            return returned(Err(libc::ENOMEM));
+        }
         let shown = if polled { prot } else { prot & !libc::PROT_WRITE };
         if let Err(number) = protect(done, from, prot).and_then(|_| protect(from, to, shown)) {
             return returned(Err(number));

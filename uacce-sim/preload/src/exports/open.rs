@@ -26,6 +26,22 @@ unsafe fn node(target: &Target<'_>, flags: c_int) -> Result<c_int, i32> {
     client::open(target.place.map(path::Place::node).unwrap_or_default(), flags)
 }
 
+/// The flags to open an attribute with. Nobody creates files in sysfs: `O_CREAT` finds an attribute or fails.
+///
+/// # Safety
+/// `target` is an attribute whose name is a C string.
+unsafe fn uncreating(target: &Target<'_>, flags: c_int) -> Result<c_int, i32> {
+    if flags & libc::O_CREAT == 0 || flags & libc::O_PATH != 0 {
+        return Ok(flags);
+    }
+    // SAFETY: the caller's promise.
+    match (unsafe { syscall::exists(target.name.cast()) }, flags & libc::O_EXCL != 0) {
+        (true, true) => Err(libc::EEXIST),
+        (false, _) if target.place.is_some_and(path::Place::has_parent) => Err(libc::EACCES),
+        _ => Ok(flags & !libc::O_CREAT),
+    }
+}
+
 /// Whether this opening reaches the driver (an `O_PATH` descriptor does not).
 fn reaches_driver(target: &Target<'_>, flags: c_int) -> bool {
     target.kind == Kind::Node && flags & libc::O_PATH == 0
@@ -44,6 +60,13 @@ macro_rules! opening {
                 path::at(at, name, |to| {
                     if reaches_driver(&to, flags) {
                         return returned(node(&to, flags));
+                    }
+                    let mut flags = flags;
+                    if to.kind == Kind::Attribute {
+                        match uncreating(&to, flags) {
+                            Ok(allowed) => flags = allowed,
+                            Err(number) => return returned(Err(number)),
+                        }
                     }
                     match next {
                         Some(next) => next($(opening!(@ pass to $directory),)? to.name, flags, mode),
@@ -88,8 +111,10 @@ macro_rules! creating {
             };
             // SAFETY: the program's promise to libc.
             unsafe {
-                path::at(AT_FDCWD, name, |to| {
-                    if to.kind == Kind::Node { returned(node(&to, libc::O_WRONLY)) } else { next(to.name, mode) }
+                path::at(AT_FDCWD, name, |to| match to.kind {
+                    Kind::Node => returned(node(&to, libc::O_WRONLY)),
+                    Kind::Attribute => open(name, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode),
+                    _ => next(to.name, mode),
                 })
             }
         }
@@ -101,19 +126,58 @@ creating! {
     c"creat64" creat64;
 }
 
-/// The `open` flags of a stdio mode; its `e` and `+` in any place.
+/// The `open` flags of a stdio mode, its letters after the first in any order; `None` for no such mode.
 ///
 /// # Safety
 /// `mode` is a C string.
-unsafe fn stdio_flags(mode: *const c_char) -> c_int {
+unsafe fn stdio_flags(mode: *const c_char) -> Option<c_int> {
     // SAFETY: the caller's promise.
     let text = unsafe { core::ffi::CStr::from_ptr(mode) }.to_bytes();
-    let access = match (text.first(), text.contains(&b'+')) {
-        (_, true) => libc::O_RDWR,
-        (Some(b'r'), _) => libc::O_RDONLY,
-        _ => libc::O_WRONLY,
+    let (one_way, create) = match text.first()? {
+        b'r' => (libc::O_RDONLY, 0),
+        b'w' | b'a' => (libc::O_WRONLY, libc::O_CREAT),
+        _ => return None,
     };
-    access | if text.contains(&b'e') { libc::O_CLOEXEC } else { 0 }
+    let letter = |letter, flag| if text.contains(&letter) { flag } else { 0 };
+    let access = if text.contains(&b'+') { libc::O_RDWR } else { one_way };
+    Some(access | create | letter(b'e', libc::O_CLOEXEC) | letter(b'x', libc::O_EXCL))
+}
+
+/// A stream over what `open` would give.
+///
+/// # Safety
+/// `target`'s name and `mode` are C strings.
+unsafe fn stream(
+    target: &Target<'_>,
+    mode: *const c_char,
+    next: impl FnOnce() -> *mut c_void,
+) -> *mut c_void {
+    let failed = |number| {
+        errno::write(number);
+        core::ptr::null_mut()
+    };
+    if !matches!(target.kind, Kind::Node | Kind::Attribute) {
+        return next();
+    }
+    // SAFETY: the caller's promise; the descriptor is fresh.
+    unsafe {
+        let Some(flags) = stdio_flags(mode) else { return failed(libc::EINVAL) };
+        if target.kind == Kind::Attribute {
+            return match uncreating(target, flags) {
+                Ok(_) => next(),
+                Err(number) => failed(number),
+            };
+        }
+        let device = match node(target, flags) {
+            Ok(device) => device,
+            Err(number) => return failed(number),
+        };
+        let stream = libc::fdopen(device, mode).cast::<c_void>();
+        if stream.is_null() {
+            syscall::close(device);
+        }
+        stream
+    }
 }
 
 macro_rules! streams {
@@ -126,13 +190,7 @@ macro_rules! streams {
             };
             // SAFETY: the program's promise to libc.
             unsafe {
-                path::at(AT_FDCWD, name, |to| {
-                    if to.kind != Kind::Node {
-                        return next(to.name, mode);
-                    }
-                    let device = returned(node(&to, stdio_flags(mode)));
-                    if device < 0 { core::ptr::null_mut() } else { libc::fdopen(device, mode).cast() }
-                })
+                path::at(AT_FDCWD, name, |to| stream(&to, mode, || next(to.name, mode)))
             }
         }
     )* };

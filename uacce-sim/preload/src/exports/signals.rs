@@ -12,6 +12,8 @@ use libc::{SIGSEGV, sigset_t, size_t};
 type Handler = usize;
 const FAILED: Handler = libc::SIG_ERR;
 const SEGV_BIT: u64 = 1 << (SIGSEGV - 1);
+/// The same in the masks of 4.2BSD.
+const OLD_SEGV_BIT: c_int = 1 << (SIGSEGV - 1);
 
 /// Whether a disposition of `signal` is kept here instead of in the kernel. A `vfork` child, which shares this memory,
 /// changes only its own dispositions.
@@ -208,7 +210,7 @@ macro_rules! old_masks {
                 errno::write(libc::ENOSYS);
                 return -1;
             };
-            let mask = if root::root().is_some() { mask & !(1 << (SIGSEGV - 1)) } else { mask };
+            let mask = if root::root().is_some() { mask & !OLD_SEGV_BIT } else { mask };
             // SAFETY: a number.
             unsafe { next(mask) }
         }
@@ -218,6 +220,30 @@ macro_rules! old_masks {
 old_masks! {
     c"sigblock" sigblock;
     c"sigsetmask" sigsetmask;
+    c"sigpause" sigpause;
+}
+
+/// `sigpause` under its inner name, which both of its forms use: of a mask, or of one signal that is let through.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __sigpause(mask_or_signal: c_int, is_signal: c_int) -> c_int {
+    let Some(next) = next!(c"__sigpause" => fn(c_int, c_int) -> c_int) else {
+        errno::write(libc::ENOSYS);
+        return -1;
+    };
+    let lighter = if root::root().is_some() { mask_or_signal & !OLD_SEGV_BIT } else { mask_or_signal };
+    // SAFETY: numbers.
+    unsafe { next(if is_signal == 0 { lighter } else { mask_or_signal }, is_signal) }
+}
+
+/// The mask a thread begins with.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pthread_attr_setsigmask_np(attributes: *mut c_void, mask: *const sigset_t) -> c_int {
+    let Some(next) = next!(c"pthread_attr_setsigmask_np" => fn(*mut c_void, *const sigset_t) -> c_int) else {
+        return libc::ENOSYS;
+    };
+    let mut lighter = Lighter::new();
+    // SAFETY: the program's promise to libc.
+    unsafe { next(attributes, lighter.of(mask)) }
 }
 
 /// Calls that wait with another mask: name, arguments before the mask, arguments behind it.

@@ -60,7 +60,7 @@ pub(crate) fn install() -> bool {
 /// A queue is being started: a handler set since by a raw system call would get the doorbells. Goes in front of it again.
 #[cfg_attr(test, allow(dead_code))]
 pub(crate) fn check() {
-    if ranges::any() && !in_front() {
+    if ranges::any_trapped() && !in_front() {
         complain(b"uacce-sim: a SIGSEGV handler was set by a raw system call; the doorbell trap goes in front of it\n");
         install();
     }
