@@ -43,7 +43,9 @@ fn number(result: usize) -> c_int {
 
 /// Whether a descriptor is a simulated device: a socket connected to the daemon's.
 pub(crate) fn is_ours(descriptor: c_int) -> bool {
-    let Some((expected, expected_len)) = root::socket_address() else { return false };
+    if root::root().is_none() {
+        return false;
+    }
     let mut peer = MaybeUninit::<libc::sockaddr_un>::zeroed();
     let mut len = root::SOCKET_ADDRESS_LEN;
     let arguments = [syscall::fd(descriptor), peer.as_mut_ptr() as usize, (&raw mut len) as usize, 0, 0, 0];
@@ -54,6 +56,8 @@ pub(crate) fn is_ours(descriptor: c_int) -> bool {
         }
         peer.assume_init()
     };
+    // Only now: most descriptors asked about are no sockets at all.
+    let Some((expected, expected_len)) = root::socket_address() else { return false };
     if peer.sun_family != expected.sun_family || len <= root::SOCKET_HEADER_LEN {
         return false;
     }
