@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use uacce_sim_protocol::ROOT_VARIABLE;
 
 use crate::device::{Description, Doorbell, Engine, Hardware, Kernel, Service};
+use crate::fault::Rule;
 use crate::run::{self, preload_library};
 use crate::serve::{self, Settings};
 
@@ -82,6 +83,12 @@ pub struct Options {
     /// Microseconds a queue spins for its next doorbell before it sleeps
     #[arg(long, value_name = "US", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     spin: u32,
+    /// What goes wrong: KIND[=VALUE][,CONDITION=VALUE]…, e.g. lost,device=zip,every=100; may be given again
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Rule>,
+    /// A file of faults, one a line
+    #[arg(long, value_name = "FILE")]
+    fault_file: Option<PathBuf>,
     /// Append the daemon's log to FILE
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -103,7 +110,8 @@ pub fn main() -> ExitCode {
         Command::Run { options, preload, command } => run::run(&options, preload, &command),
         // Clients compare the socket's address with their own spelling of the directory: it must not depend on ours.
         Command::Serve { root, options, owned } => {
-            report(std::path::absolute(root).and_then(|root| serve::serve(options.settings(root, owned))))
+            let settings = std::path::absolute(root).and_then(|root| options.settings(root, owned));
+            report(settings.and_then(serve::serve))
         }
         Command::Env { root, preload } => report(print_environment(root, preload)),
     }
@@ -114,10 +122,7 @@ impl Options {
     pub fn to_arguments(&self) -> Vec<OsString> {
         let mut device = String::new();
         for wanted in &self.device {
-            let name = match wanted.engine {
-                Engine::Hpre => "hpre",
-                Engine::Zip => "zip",
-            };
+            let name = wanted.engine.name();
             let comma = if device.is_empty() { "" } else { "," };
             // Writing to a String cannot fail.
             let _ = write!(device, "{comma}{name}:{}", wanted.count);
@@ -133,6 +138,10 @@ impl Options {
         ]
         .map(OsString::from)
         .into();
+        arguments.extend(self.fault.iter().map(|rule| format!("--fault={rule}").into()));
+        if let Some(file) = &self.fault_file {
+            arguments.extend(["--fault-file".into(), file.clone().into_os_string()]);
+        }
         if self.memo {
             arguments.push("--memo".into());
         }
@@ -145,7 +154,11 @@ impl Options {
         arguments
     }
 
-    fn settings(self, root: PathBuf, owned: bool) -> Settings {
+    fn settings(self, root: PathBuf, owned: bool) -> std::io::Result<Settings> {
+        let mut faults = self.fault;
+        if let Some(file) = &self.fault_file {
+            faults.extend(Rule::read(file)?);
+        }
         let service = Service {
             latency: self.latency,
             memo: self.memo,
@@ -164,7 +177,7 @@ impl Options {
                 service,
             })
             .collect();
-        Settings { root, devices, log: self.log, allow_other: self.allow_other, owned }
+        Ok(Settings { root, devices, faults, log: self.log, allow_other: self.allow_other, owned })
     }
 }
 
@@ -211,7 +224,7 @@ fn parse_device(text: &str) -> Result<Wanted, String> {
 }
 
 /// A number with a unit: ns, us, ms or s; 0 needs none. At most a minute.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| format!("{text}: not a time"))?;
@@ -240,8 +253,19 @@ mod tests {
 
     #[test]
     fn options_survive_the_way_to_the_daemon() {
-        let given =
-            options(&["--device", "zip:2,hpre", "--hw=v3", "--latency", "150us", "--memo", "--log", "a b"]);
+        let given = options(&[
+            "--device",
+            "zip:2,hpre",
+            "--hw=v3",
+            "--latency",
+            "150us",
+            "--memo",
+            "--fault",
+            "late=1ms,every=3",
+            "--fault=lost",
+            "--log",
+            "a b",
+        ]);
         let arguments = given.to_arguments();
         let again = ["uacce-sim", "serve", "--root", "r"].map(OsString::from).into_iter().chain(arguments);
         let Command::Serve { options: again, .. } = Cli::try_parse_from(again).unwrap().command else {
@@ -252,7 +276,7 @@ mod tests {
 
     #[test]
     fn one_counter_numbers_all_devices() {
-        let settings = options(&["--device", "zip:2,hpre"]).settings("r".into(), false);
+        let settings = options(&["--device", "zip:2,hpre"]).settings("r".into(), false).unwrap();
         let names: Vec<_> = settings.devices.iter().map(Description::name).collect();
         assert_eq!(names, ["hisi_zip-0", "hisi_zip-1", "hisi_hpre-2"]);
     }

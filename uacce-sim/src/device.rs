@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::fault::{Armed, Faults};
 use crate::model::{Model, hpre, zip};
 use crate::note;
 use crate::sysfs::Attributes;
+use crate::trouble::{Condition, Health};
 
 /// Which accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,16 @@ pub enum Engine {
     Hpre,
     /// Compression accelerator.
     Zip,
+}
+
+impl Engine {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hpre => "hpre",
+            Self::Zip => "zip",
+        }
+    }
 }
 
 /// Hardware generation: Kunpeng 920 (`v2`) or its successor (`v3`).
@@ -149,6 +161,10 @@ impl Description {
 pub struct Device {
     /// What it is.
     pub description: Description,
+    /// What is to go wrong with its requests.
+    pub faults: Faults,
+    /// How it is, and its open queues.
+    pub health: Health,
     attributes: Attributes,
     /// One mutex per device, held across open, ioctl, mmap and release as the kernel does (uacce-qm §2.5).
     calls: Mutex<Numbers>,
@@ -166,9 +182,23 @@ pub struct Numbers {
 
 impl Device {
     /// A device with all queues free.
-    pub fn new(description: Description, attributes: Attributes) -> Self {
+    pub fn new(description: Description, attributes: Attributes, faults: Faults) -> Self {
         let calls = Mutex::new(Numbers::new(description.queues));
-        Self { description, attributes, calls }
+        Self { description, attributes, calls, faults, health: Health::default() }
+    }
+
+    /// Its attribute files.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// Shows whether the queue manager runs, where a kernel tells (uacce-qm §1.2).
+    pub fn show_state(&self, running: bool) {
+        if self.description.kernel == Kernel::Kae {
+            if let Err(error) = self.attributes.set("dev_state", if running { "0" } else { "-1" }) {
+                note!("{}: dev_state: {error}", self.description.name());
+            }
+        }
     }
 
     /// Waits for the device's turn.
@@ -190,7 +220,10 @@ impl Device {
     }
 
     fn show(&self, calls: &Calls<'_>) {
-        if let Err(error) = self.attributes.set_available_instances(calls.free()) {
+        if self.health.condition() == Condition::Removed {
+            return;
+        }
+        if let Err(error) = self.attributes.set("available_instances", &calls.free().to_string()) {
             note!("{}: available_instances: {error}", self.description.name());
         }
     }
@@ -225,11 +258,16 @@ impl Numbers {
 /// Builds the devices and their attribute files under `root`.
 /// # Errors
 /// What writing the files reports.
-pub fn build(root: &std::path::Path, descriptions: Vec<Description>) -> io::Result<Vec<Arc<Device>>> {
+pub fn build(
+    root: &std::path::Path,
+    descriptions: Vec<Description>,
+    faults: &[Arc<Armed>],
+) -> io::Result<Vec<Arc<Device>>> {
     let mut devices = Vec::new();
     for description in descriptions {
         let attributes = Attributes::create(root, &description)?;
-        devices.push(Arc::new(Device::new(description, attributes)));
+        let faults = Faults::of(faults, &description);
+        devices.push(Arc::new(Device::new(description, attributes, faults)));
     }
     Ok(devices)
 }

@@ -14,6 +14,7 @@
 
 pub mod cli;
 pub mod device;
+pub mod fault;
 pub mod log;
 pub mod memo;
 pub mod model;
@@ -22,4 +23,5 @@ pub mod queue;
 pub mod run;
 pub mod serve;
 pub mod sysfs;
+pub mod trouble;
 pub mod worker;

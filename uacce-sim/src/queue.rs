@@ -13,6 +13,7 @@ use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Device, Doorbell, Ke
 use crate::note;
 use crate::os::client::ClientMemory;
 use crate::os::region::Region;
+use crate::trouble::{Condition, Line};
 use crate::worker::{Ending, Worker};
 
 /// What `open` was called with.
@@ -43,6 +44,7 @@ pub struct Queue {
     mapped_once: [bool; 2],
     memory: Arc<ClientMemory>,
     socket: Arc<OwnedFd>,
+    line: Arc<Line>,
 }
 
 enum State {
@@ -54,11 +56,15 @@ enum State {
 impl Queue {
     /// Opens a queue.
     /// # Errors
-    /// The errno of `open` (uacce-qm §2.4): EBUSY without a free queue, ENOMEM, EINVAL for an impossible page size.
+    /// The errno of `open` (uacce-qm §2.4): EPERM while the device is stopped, ENXIO when it is gone, EBUSY without a free
+    /// queue, ENOMEM, EINVAL for an impossible page size, and what a fault says.
     pub fn open(device: &Arc<Device>, opening: Opening) -> Result<Self, i32> {
         let page_size = opening.page_size as usize;
         if !page_size.is_power_of_two() || !(4096..=65536).contains(&page_size) {
             return Err(libc::EINVAL);
+        }
+        if let Some(errno) = refusal(device).or_else(|| device.faults.opening()) {
+            return Err(errno);
         }
         let mut calls = device.calls();
         let number = device.take(&mut calls).ok_or(libc::EBUSY)?;
@@ -71,6 +77,15 @@ impl Queue {
                 return Err(libc::ENOMEM);
             }
         };
+        let (rings, doorbell) = (Arc::new(rings), Arc::new(doorbell));
+        let control = device_control(device, page_size);
+        let line = Arc::new(Line::new(Arc::clone(&rings), Arc::clone(&doorbell), control));
+        device.health.enter(&line);
+        // A reset that began before would not stop this queue.
+        if let Some(errno) = refusal(device) {
+            device.release(&mut calls, number);
+            return Err(errno);
+        }
         drop(calls);
         Ok(Self {
             device: Arc::clone(device),
@@ -80,11 +95,12 @@ impl Queue {
             class: 0,
             writable: opening.flags & ACCESS_MODE == READ_WRITE,
             page_size,
-            rings: Arc::new(rings),
-            doorbell: Arc::new(doorbell),
+            rings,
+            doorbell,
             mapped_once: [false; 2],
             memory: Arc::new(opening.memory),
             socket: opening.socket,
+            line,
         })
     }
 
@@ -92,7 +108,7 @@ impl Queue {
     pub fn ioctl(&mut self, command: u32, bytes: &[u8]) -> Reply {
         let device = Arc::clone(&self.device);
         let mut calls = device.calls();
-        if matches!(self.state, State::Zombie) {
+        if self.is_finished() {
             return Reply::failure(libc::ENXIO);
         }
         match command {
@@ -151,14 +167,25 @@ impl Queue {
         claimed && self.doorbell.inode().ok().and_then(|inode| self.memory.has_mapped(inode)).unwrap_or(true)
     }
 
+    /// Put, or the device is gone.
+    fn is_finished(&self) -> bool {
+        matches!(self.state, State::Zombie) || self.device.health.condition() == Condition::Removed
+    }
+
     fn start(&mut self) -> Reply {
         match self.state {
             State::Init => {}
             State::Started(_) => return Reply::failure(libc::EINVAL),
             State::Zombie => return Reply::failure(libc::ENXIO),
         }
+        if let Some(errno) = refusal(&self.device) {
+            return Reply::failure(errno);
+        }
         let worker = Worker::start(crate::worker::Plan {
+            device: Arc::clone(&self.device),
+            line: Arc::clone(&self.line),
             number: self.shown_number,
+            class: self.class,
             descriptor_len: self.device.description.descriptor_len(),
             model: self.device.description.model(self.class),
             service: self.device.description.service,
@@ -248,7 +275,7 @@ impl Queue {
         if prot & PROT_WRITE != 0 && !self.writable {
             return Err(libc::EACCES);
         }
-        let zombie = matches!(self.state, State::Zombie);
+        let zombie = self.is_finished();
         let exists = self.mapped_once[index] && self.is_still_mapped(region);
         match self.device.description.kernel {
             Kernel::Mainline if zombie => return Err(libc::ENXIO),
@@ -282,6 +309,15 @@ impl Queue {
 enum Regions {
     Doorbell,
     Rings,
+}
+
+/// What open and START fail with while the device is not as it should be.
+fn refusal(device: &Device) -> Option<i32> {
+    match device.health.condition() {
+        Condition::Normal => None,
+        Condition::Stopped => Some(libc::EPERM),
+        Condition::Removed => Some(libc::ENXIO),
+    }
 }
 
 /// Offset of the control page behind the doorbell region.

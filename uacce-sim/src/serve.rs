@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use uacce_sim_protocol::{REQUEST_LEN, Reply, Request, SOCKET_NAME};
 
 use crate::device::{Description, Device, build};
+use crate::fault::{Armed, Rule};
 use crate::log::Sink;
 use crate::note;
 use crate::os::client::ClientMemory;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// The devices.
     pub devices: Vec<Description>,
+    /// What is to go wrong.
+    pub faults: Vec<Rule>,
     /// Where its log goes; nowhere without.
     pub log: Option<PathBuf>,
     /// Serve other users, not only its own.
@@ -50,7 +53,8 @@ pub fn serve(settings: Settings) -> io::Result<()> {
     let mode = if settings.allow_other { 0o711 } else { 0o700 };
     fs::set_permissions(root, fs::Permissions::from_mode(mode))?;
     clear(root)?;
-    let devices = build(root, settings.devices.clone())?;
+    let faults: Vec<_> = settings.faults.iter().cloned().map(|rule| Arc::new(Armed::new(rule))).collect();
+    let devices = build(root, settings.devices.clone(), &faults)?;
     let listener = socket::listen(&root.join(SOCKET_NAME))?;
     if settings.allow_other {
         fs::set_permissions(root.join(SOCKET_NAME), fs::Permissions::from_mode(0o666))?;

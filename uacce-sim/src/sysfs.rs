@@ -10,8 +10,10 @@ use crate::os::process::page_size;
 
 /// The files of one device that change while it lives.
 pub struct Attributes {
-    available_instances: PathBuf,
+    directory: PathBuf,
     scratch: PathBuf,
+    /// What else shows that the device is there.
+    entries: [PathBuf; 2],
 }
 
 impl Attributes {
@@ -34,19 +36,31 @@ impl Attributes {
         symlink("../../../../../../class/uacce", directory.join("subsystem"))?;
         let class = root.join("sys/class/uacce");
         fs::create_dir_all(&class)?;
-        symlink(format!("../../devices/{bridge}/{function}/uacce/{name}"), class.join(&name))?;
+        let entries = [class.join(&name), root.join("dev").join(&name)];
+        symlink(format!("../../devices/{bridge}/{function}/uacce/{name}"), &entries[0])?;
         fs::create_dir_all(root.join("dev"))?;
-        fs::write(root.join("dev").join(&name), "")?;
-        let available_instances = directory.join("available_instances");
-        Ok(Self { available_instances, scratch: root.join(format!(".{name}.available_instances")) })
+        fs::write(&entries[1], "")?;
+        Ok(Self { directory, scratch: root.join(format!(".{name}")), entries })
     }
 
-    /// Shows a new number of free queues. A reader sees the old or the new value, never a part.
+    /// Shows a new value. A reader sees the old or the new one, never a part.
     /// # Errors
     /// What the file system reports.
-    pub fn set_available_instances(&self, free: usize) -> io::Result<()> {
-        fs::write(&self.scratch, format!("{free}\n"))?;
-        fs::rename(&self.scratch, &self.available_instances)
+    pub fn set(&self, attribute: &str, value: &str) -> io::Result<()> {
+        // Two attributes may change at one time.
+        let scratch = self.scratch.with_extension(attribute);
+        fs::write(&scratch, format!("{value}\n"))?;
+        fs::rename(&scratch, self.directory.join(attribute))
+    }
+
+    /// Shows that the device is no longer there: its entries vanish, its files with them.
+    /// # Errors
+    /// What the file system reports.
+    pub fn vanish(&self) -> io::Result<()> {
+        for entry in &self.entries {
+            fs::remove_file(entry)?;
+        }
+        fs::remove_dir_all(&self.directory)
     }
 }
 
@@ -142,8 +156,10 @@ mod tests {
         assert_eq!(read("device/numa_node"), "0\n");
         assert_eq!(read("subsystem/hisi_zip-4/dev_state"), "0\n");
         assert!(fs::read_link(&class).unwrap().starts_with("../../devices/pci0000:74"));
-        attributes.set_available_instances(7).unwrap();
+        attributes.set("available_instances", "7").unwrap();
         assert_eq!(read("available_instances"), "7\n");
+        attributes.vanish().unwrap();
+        assert!(fs::symlink_metadata(&class).is_err() && !root.join("dev/hisi_zip-4").exists());
         remove(&root);
         assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
         fs::remove_dir(&root).unwrap();

@@ -11,18 +11,27 @@ use std::time::{Duration, Instant};
 
 use uacce_sim_protocol::control;
 
-use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Doorbell, Service};
+use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Device, Doorbell, Service};
+use crate::fault::Kind;
+use crate::fault::damage::{Damage, Damaging};
 use crate::model::Model;
 use crate::note;
-use crate::os::client::ClientMemory;
+use crate::os::client::{ClientMemory, ClientSpace};
 use crate::os::process::precise_sleeps;
 use crate::os::region::Region;
 use crate::os::socket;
+use crate::trouble::{self, Line, Trouble};
 
 /// What a worker needs to know.
 pub struct Plan {
+    /// Whose queue it is.
+    pub device: Arc<Device>,
+    /// How a reset reaches it.
+    pub line: Arc<Line>,
     /// Queue number, as doorbells and completions name it.
     pub number: u16,
+    /// Queue class.
+    pub class: u16,
     /// Bytes per descriptor, a multiple of 4.
     pub descriptor_len: usize,
     /// What computes.
@@ -92,7 +101,9 @@ impl Worker {
 struct Flight {
     slot: u16,
     /// Not to be completed before.
-    due: Instant,
+    due: Option<Instant>,
+    /// What goes wrong with its completion.
+    faults: Vec<Kind>,
     /// The descriptor words that changed, once computed: (offset in the descriptor, new value).
     result: Option<Vec<(usize, u32)>>,
 }
@@ -108,6 +119,8 @@ struct Serving {
     completion_head: u16,
     phase: bool,
     armed: bool,
+    /// When the engine has done what slow requests keep it busy with.
+    engine_free: Option<Instant>,
     submissions_seen: u64,
     completions_seen: u64,
     spin: Spin,
@@ -132,6 +145,7 @@ impl Serving {
             completion_head: 0,
             phase: true,
             armed: true,
+            engine_free: None,
             submissions_seen,
             completions_seen,
         }
@@ -140,6 +154,7 @@ impl Serving {
     fn run(mut self) {
         precise_sleeps();
         BUSY.fetch_add(1, Ordering::Relaxed);
+        self.plan.line.set_started(true);
         loop {
             // The order matters: sequence and ending first, then doorbells. Whatever comes later changes the sequence, and
             // the wait below returns at once.
@@ -147,6 +162,17 @@ impl Serving {
             let ending = self.ending.load(Ordering::SeqCst);
             if ending == ABANDON {
                 break;
+            }
+            if self.plan.line.is_halted() {
+                // Outstanding requests are lost, doorbells have no effect (uacce-qm §5.1).
+                self.flights.clear();
+                self.computed = 0;
+                self.plan.line.set_quiet();
+                if ending == DRAIN {
+                    break;
+                }
+                self.wait(sequence);
+                continue;
             }
             self.take_doorbells();
             if self.complete_due() || self.compute_next() {
@@ -157,6 +183,7 @@ impl Serving {
             }
             self.wait(sequence);
         }
+        self.plan.line.set_started(false);
         BUSY.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -212,10 +239,11 @@ impl Serving {
             note!("queue {}: more than {} requests at once, doorbell dropped", self.plan.number, DEPTH - 1);
             return;
         }
-        let due = Instant::now() + self.plan.service.latency;
+        let latency = self.plan.service.latency;
+        let due = (!latency.is_zero()).then(|| Instant::now() + latency);
         for step in 0..new {
             let slot = (self.submission_tail + step) % DEPTH;
-            self.flights.push_back(Flight { slot, due, result: None });
+            self.flights.push_back(Flight { slot, due, faults: Vec::new(), result: None });
         }
         self.submission_tail = tail;
     }
@@ -237,16 +265,44 @@ impl Serving {
         let mut descriptor = vec![0; self.plan.descriptor_len];
         self.plan.rings.copy_out(at, &mut descriptor);
         let submitted = descriptor.clone();
+        let device = &self.plan.device;
+        if !device.faults.is_empty() {
+            flight.faults = device.faults.request(self.plan.class);
+        }
+        for kind in &flight.faults {
+            match kind {
+                Kind::Late(time) => flight.due = Some(flight.due.unwrap_or_else(Instant::now) + *time),
+                Kind::Slow(time) => {
+                    let begin = self.engine_free.map_or_else(Instant::now, |free| free.max(Instant::now()));
+                    self.engine_free = Some(begin + *time);
+                    flight.due = flight.due.max(self.engine_free);
+                }
+                Kind::Reset(time) => trouble::begin(device, Trouble::Reset(*time)),
+                Kind::Isolate => trouble::begin(device, Trouble::Isolation),
+                Kind::Unplug => trouble::begin(device, Trouble::Removal),
+                _ => {}
+            }
+        }
+        if flight.faults.iter().any(is_device_wide) {
+            // Lost with all others: what stops the queue comes at once.
+            self.flights.clear();
+            self.computed = 0;
+            return true;
+        }
+        let damage = Damage::of(&flight.faults);
         // After an exec the process id leads to a new program, which never lent us anything.
-        if self.plan.memory.is_alive() {
-            let memory = Arc::clone(&self.plan.memory);
+        if damage.status.is_none() && self.plan.memory.is_alive() {
+            let memory = Damaging { space: &*self.plan.memory, damage: &damage };
+            let space: &dyn ClientSpace =
+                if damage.bytes || damage.short { &memory } else { &*self.plan.memory };
             let model = &mut self.plan.model;
-            let ran = catch_unwind(AssertUnwindSafe(|| model.execute(&mut descriptor, &*memory)));
+            let ran = catch_unwind(AssertUnwindSafe(|| model.execute(&mut descriptor, space)));
             if ran.is_err() {
                 note!("queue {}: the model panicked; the request stays unprocessed", self.plan.number);
                 descriptor.clone_from(&submitted);
             }
         }
+        damage.deface(device.description.engine, &mut descriptor);
         flight.result = Some(changed_words(&submitted, &descriptor));
         self.computed += 1;
         true
@@ -255,7 +311,7 @@ impl Serving {
     /// Completes the first request if it is computed and due.
     fn complete_due(&mut self) -> bool {
         let ready = self.flights.front().is_some_and(|flight| {
-            flight.result.is_some() && (self.plan.service.latency.is_zero() || flight.due <= Instant::now())
+            flight.result.is_some() && flight.due.is_none_or(|due| due <= Instant::now())
         });
         if !ready {
             return false;
@@ -266,19 +322,31 @@ impl Serving {
         for (offset, word) in flight.result.unwrap_or_default() {
             self.plan.rings.word32(at + offset).store(word, Ordering::Relaxed);
         }
-        self.publish(flight.slot);
+        let (mut slot, mut entries, mut phase) = (flight.slot, 1, self.phase);
+        for kind in &flight.faults {
+            match kind {
+                Kind::Lost => entries = 0,
+                Kind::Twice => entries = 2,
+                Kind::Wild(wild) => slot = *wild,
+                Kind::Phase => phase = !phase,
+                _ => {}
+            }
+        }
+        for _ in 0..entries {
+            self.publish(slot, phase);
+        }
         true
     }
 
     /// Writes a completion entry (uacce-qm §4.1); its phase last, so that whoever sees it sees the descriptor too.
-    fn publish(&mut self, slot: u16) {
+    fn publish(&mut self, slot: u16, phase: bool) {
         let ring = self.plan.descriptor_len * usize::from(DEPTH);
         let at = ring + usize::from(self.completion_tail) * COMPLETION_LEN;
         let rings = &self.plan.rings;
         rings.word32(at).store(0, Ordering::Relaxed);
         rings.word32(at + 4).store(0, Ordering::Relaxed);
         rings.word32(at + 8).store(u32::from(slot) | u32::from(self.plan.number) << 16, Ordering::Relaxed);
-        rings.word32(at + 12).store(u32::from(self.phase) << 16, Ordering::Release);
+        rings.word32(at + 12).store(u32::from(phase) << 16, Ordering::Release);
         self.completion_tail = (self.completion_tail + 1) % DEPTH;
         if self.completion_tail == 0 {
             self.phase = !self.phase;
@@ -306,8 +374,9 @@ impl Serving {
 
     /// Nothing to do: waits for a doorbell, an ending, or the time the first request is due.
     fn wait(&mut self, sequence: u32) {
-        let due_in = self.flights.front().map(|flight| flight.due.saturating_duration_since(Instant::now()));
-        let limit = due_in.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        let due = self.flights.front().and_then(|flight| flight.due);
+        let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let limit = limit.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         let doorbell = Arc::clone(&self.plan.doorbell);
         let (at, control) = (self.plan.control, self.plan.control);
         let polled = self.plan.service.doorbell == Doorbell::Poll;
@@ -391,6 +460,10 @@ impl Spin {
     fn pause(&self) -> Duration {
         self.rest
     }
+}
+
+fn is_device_wide(kind: &Kind) -> bool {
+    matches!(kind, Kind::Reset(_) | Kind::Isolate | Kind::Unplug)
 }
 
 fn changed_words(before: &[u8], after: &[u8]) -> Vec<(usize, u32)> {
