@@ -1,5 +1,7 @@
 //! The `openssl` command with right and wrong input: the same exit status, the same output and the same reasons as without us.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;

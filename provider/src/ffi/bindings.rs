@@ -2,7 +2,7 @@
 //! publish them (stable from 3.0 on: numbers are only ever added).
 //!
 //! Every number is an [`Id`] that carries the type of its function, so a table entry with a wrong signature does not
-//! compile, and a function copied out of a foreign table gets its right type. `tests/abi.rs` compares sizes, offsets and
+//! compile, and a function copied out of a foreign table gets its right type. `provider/tests/abi.rs` compares sizes, offsets and
 //! numbers with the installed headers.
 #![expect(
     unsafe_code,
