@@ -253,6 +253,7 @@ functions! {
         DIGEST_FINAL = 4, Final(Ctx, BytesOut, *mut usize, usize) -> c_int;
         DIGEST_FREECTX = 6, Freectx(Ctx);
         DIGEST_DUPCTX = 7, Dupctx(Ctx) -> Ctx;
+        DIGEST_SET_CTX_PARAMS = 9, SetCtxParams(Ctx, ParamsIn) -> c_int;
     }
 }
 

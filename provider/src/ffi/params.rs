@@ -1,7 +1,7 @@
 //! A view of OpenSSL's parameter arrays: read what the caller sent, fill what the caller asks, build arrays of our own.
 #![expect(unsafe_code, reason = "parameter arrays are C memory")]
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 
 use zeroize::Zeroizing;
@@ -45,6 +45,12 @@ impl<'a> Params<'a> {
         })
     }
 
+    /// A copy of the text under `key`.
+    pub(crate) fn text(self, key: &CStr) -> Option<CString> {
+        let (_, param) = self.iter().find(|(name, _)| *name == key)?;
+        text_of(param)
+    }
+
     /// The number under `key`, big-endian, as wide as it was sent.
     pub(crate) fn big_number(self, key: &CStr) -> Option<Zeroizing<Vec<u8>>> {
         let (_, param) = self.iter().find(|(name, _)| *name == key)?;
@@ -58,6 +64,28 @@ impl<'a> Params<'a> {
             number.reverse();
         }
         Some(number)
+    }
+}
+
+/// The text of a string parameter: up to its first null byte or, without one, all of it.
+fn text_of(param: &Param) -> Option<CString> {
+    if param.data.is_null() {
+        return None;
+    }
+    match param.data_type {
+        Param::UTF8_PTR => {
+            // SAFETY: the type says that `data` points to a pointer to a string.
+            let pointer = unsafe { *param.data.cast::<*const c_char>() };
+            // SAFETY: as above.
+            (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_owned())
+        }
+        Param::UTF8_STRING => {
+            // SAFETY: the array's promise covers the `data_size` bytes at `data`.
+            let bytes = unsafe { std::slice::from_raw_parts(param.data.cast::<u8>(), param.data_size) };
+            let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+            CString::new(text).ok()
+        }
+        _ => None,
     }
 }
 
@@ -238,6 +266,15 @@ mod tests {
         let number = to_send(&array).big_number(c"n").unwrap();
         assert_eq!(*number, [1, 2, 3, 4]);
         assert!(to_send(&array).big_number(c"e").is_none());
+    }
+
+    #[test]
+    fn miri_texts_are_read_with_and_without_their_end_mark() {
+        let array = [Own::text(c"digest", c"SHA256"), Own::END];
+        assert_eq!(to_send(&array).text(c"digest"), Some(c"SHA256".to_owned()));
+        let mut room = *b"SHA1\0\0\0\0";
+        let array = [Own::text_room(c"digest", &mut room), Own::END];
+        assert_eq!(to_send(&array).text(c"digest"), Some(c"SHA1".to_owned()));
     }
 
     #[test]

@@ -24,6 +24,10 @@ const PKCS1: c_int = 1;
 const NONE: c_int = 3;
 const PSS: c_int = 6;
 
+/// What a signature context itself can be told (EVP_SIGNATURE-RSA(7)).
+const SIGNATURE_PARAMETERS: [&CStr; 6] =
+    [c"digest", c"properties", c"pad-mode", c"saltlen", c"mgf1-digest", c"mgf1-properties"];
+
 /// The longest modulus a device takes, bytes.
 const MAX_LEN_BYTES: usize = 512;
 
@@ -31,9 +35,14 @@ const MAX_LEN_BYTES: usize = 512;
 pub(crate) struct Signature {
     context: Arc<Context>,
     properties: Option<CString>,
+    digest_properties: Option<CString>,
+    mask_properties: Option<CString>,
     /// Parameters, verification, and every software operation.
     software: SignatureContext,
+    /// The key that `software` uses; `None` when that is not known.
     key: Option<Arc<Key>>,
+    /// The last init was for [`Signature::sign`].
+    is_signing: bool,
     message: Message,
 }
 
@@ -51,7 +60,16 @@ impl Signature {
     pub(crate) fn new(context: Arc<Context>, properties: Option<&CStr>) -> Option<Self> {
         let software = SignatureContext::new(context.fallback()?, properties)?;
         let properties = properties.map(CStr::to_owned);
-        Some(Self { context, properties, software, key: None, message: Message::Theirs })
+        Some(Self {
+            context,
+            properties,
+            digest_properties: None,
+            mask_properties: None,
+            software,
+            key: None,
+            is_signing: false,
+            message: Message::Theirs,
+        })
     }
 
     /// A second context in the same state.
@@ -59,8 +77,11 @@ impl Signature {
         Some(Self {
             context: Arc::clone(&self.context),
             properties: self.properties.clone(),
+            digest_properties: self.digest_properties.clone(),
+            mask_properties: self.mask_properties.clone(),
             software: self.software.duplicate()?,
             key: self.key.clone(),
+            is_signing: self.is_signing,
             message: match &self.message {
                 Message::Theirs => Message::Theirs,
                 Message::Ours(digest) => Message::Ours(digest.duplicate()?),
@@ -69,14 +90,32 @@ impl Signature {
         })
     }
 
-    /// Begins an operation, unless the default provider refused it: a key that comes with it replaces the one before,
-    /// without one that stays. Gives `begun` back.
-    fn begin(&mut self, begun: c_int, key: Option<Arc<Key>>) -> c_int {
+    /// Notes what an init of the default provider's context, which returned `begun`, means here; gives `begun` back. A key
+    /// that comes with it replaces the one before, without one that stays.
+    fn begin(&mut self, begun: c_int, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
         self.message = Message::Theirs;
-        if begun == 1 && key.is_some() {
+        self.is_signing = false;
+        if begun != 1 {
+            // That context may hold the old key or the new one: it alone signs, until an init brings a key.
+            self.key = None;
+            return begun;
+        }
+        if key.is_some() {
             self.key = key;
         }
+        self.note_properties(params);
         begun
+    }
+
+    /// Remembers which implementations of digests were asked for: a second context must not differ.
+    fn note_properties(&mut self, params: Params<'_>) {
+        for (name, _) in params.iter() {
+            if name == c"properties" {
+                self.digest_properties = params.text(name);
+            } else if name == c"mgf1-properties" {
+                self.mask_properties = params.text(name);
+            }
+        }
     }
 
     /// After a message was hashed and signed here, brings the default provider's context into the state that it would be
@@ -95,7 +134,9 @@ impl Signature {
     pub(crate) fn sign_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
         self.settle();
         let begun = self.software.sign_init(key.as_deref().map(Key::software), params);
-        self.begin(begun, key)
+        self.begin(begun, key, params);
+        self.is_signing = begun == 1;
+        begun
     }
 
     /// Signs a digest value, or the bare message when no digest was named.
@@ -103,7 +144,8 @@ impl Signature {
         if output.is_size_query() {
             return self.software.sign(output, message);
         }
-        let Some(key) = self.key.clone() else { return self.software.sign(output, message) };
+        let key = if self.is_signing { self.key.clone() } else { None };
+        let Some(key) = key else { return self.software.sign(output, message) };
         let algorithm = key.algorithm();
         let prepared = self
             .may_use_device(&key)
@@ -129,7 +171,7 @@ impl Signature {
     pub(crate) fn verify_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
         self.settle();
         let begun = self.software.verify_init(key.as_deref().map(Key::software), params);
-        self.begin(begun, key)
+        self.begin(begun, key, params)
     }
 
     pub(crate) fn verify(&mut self, signature: Input<'_>, message: Input<'_>) -> c_int {
@@ -139,7 +181,7 @@ impl Signature {
     pub(crate) fn verify_recover_init(&mut self, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
         self.settle();
         let begun = self.software.verify_recover_init(key.as_deref().map(Key::software), params);
-        self.begin(begun, key)
+        self.begin(begun, key, params)
     }
 
     pub(crate) fn verify_recover(&mut self, message: &Output<'_>, signature: Input<'_>) -> c_int {
@@ -154,7 +196,9 @@ impl Signature {
     ) -> c_int {
         self.settle();
         let begun = self.software.digest_sign_init(digest, key.as_deref().map(Key::software), params);
-        if self.begin(begun, key) == 1 {
+        // A parameter of the digest itself: its owner runs it.
+        let is_plain = params.iter().all(|(name, _)| SIGNATURE_PARAMETERS.contains(&name));
+        if self.begin(begun, key, params) == 1 && is_plain {
             if let Some(digest) = self.own_digest() {
                 self.message = Message::Ours(digest);
             }
@@ -226,7 +270,9 @@ impl Signature {
         let mut second = SignatureContext::new(self.software.fallback(), self.properties.as_deref())?;
         let (mut padding, mut salt_len) = (parameters.padding, parameters.salt_len);
         // One after the other, as the application told them: together, or the other way round, some are refused.
-        let digest = [Own::text(c"digest", &parameters.digest), Own::END];
+        let mut digest = vec![Own::text(c"digest", &parameters.digest)];
+        digest.extend(self.digest_properties.as_deref().map(|text| Own::text(c"properties", text)));
+        digest.push(Own::END);
         if second.sign_init(Some(key.software()), to_send(&digest)) != 1 {
             return None;
         }
@@ -234,12 +280,14 @@ impl Signature {
         let told = match parameters.padding {
             // As every context begins.
             PKCS1 => 1,
-            PSS => second.set_params(to_send(&[
-                padding,
-                Own::int(c"saltlen", &mut salt_len),
-                Own::text(c"mgf1-digest", &parameters.mask_digest),
-                Own::END,
-            ])),
+            PSS => {
+                let mask = Own::text(c"mgf1-digest", &parameters.mask_digest);
+                let mut params = vec![padding, Own::int(c"saltlen", &mut salt_len), mask];
+                params
+                    .extend(self.mask_properties.as_deref().map(|text| Own::text(c"mgf1-properties", text)));
+                params.push(Own::END);
+                second.set_params(to_send(&params))
+            }
             // Refused with some digests, and in force nevertheless: so it is in the context that the application told.
             _ => {
                 let core = self.context.core();
@@ -299,7 +347,7 @@ impl Signature {
     ) -> c_int {
         self.settle();
         let begun = self.software.digest_verify_init(digest, key.as_deref().map(Key::software), params);
-        self.begin(begun, key)
+        self.begin(begun, key, params)
     }
 
     pub(crate) fn digest_verify_update(&mut self, data: Input<'_>) -> c_int {
@@ -316,7 +364,11 @@ impl Signature {
 
     pub(crate) fn set_params(&mut self, params: Params<'_>) -> c_int {
         self.settle();
-        self.software.set_params(params)
+        let set = self.software.set_params(params);
+        if set == 1 {
+            self.note_properties(params);
+        }
+        set
     }
 
     pub(crate) fn get_digest_params(&mut self, params: ParamsToFill<'_>) -> c_int {
@@ -325,7 +377,12 @@ impl Signature {
 
     pub(crate) fn set_digest_params(&mut self, params: Params<'_>) -> c_int {
         self.settle();
-        self.software.set_digest_params(params)
+        let set = self.software.set_digest_params(params);
+        match &mut self.message {
+            // The digest that runs here must not miss what its twin was told.
+            Message::Ours(digest) if set == 1 => digest.set_params(params),
+            _ => set,
+        }
     }
 
     pub(crate) fn gettable_digest_params(&self) -> *const Param {

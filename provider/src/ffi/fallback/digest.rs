@@ -1,14 +1,15 @@
 //! The default provider's digests.
 #![expect(unsafe_code, reason = "calls the default provider's functions")]
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::{Fallback, copied_functions, is_named};
 use crate::encode::DigestKind;
-use crate::ffi::bindings::Dispatch;
+use crate::ffi::bindings::{Dispatch, digest};
 use crate::ffi::handle::Input;
+use crate::ffi::params::Params;
 
 copied_functions! {
     /// A digest's functions.
@@ -29,6 +30,8 @@ pub(crate) struct Digest {
     /// The held provider's own string.
     names: &'static CStr,
     functions: DigestFunctions,
+    /// Only few digests can be told anything.
+    set_params: Option<digest::SetCtxParams>,
 }
 
 impl Digest {
@@ -44,6 +47,7 @@ impl Digest {
                 kind,
                 names: CStr::from_ptr(names.as_ptr()),
                 functions: DigestFunctions::copy(table)?,
+                set_params: Dispatch::find(table, digest::DIGEST_SET_CTX_PARAMS),
             })
         }
     }
@@ -61,6 +65,7 @@ impl Digest {
 /// A running digest.
 pub(crate) struct DigestContext {
     functions: DigestFunctions,
+    set_params: Option<digest::SetCtxParams>,
     kind: DigestKind,
     raw: NonNull<c_void>,
     _fallback: Arc<Fallback>,
@@ -75,7 +80,8 @@ impl DigestContext {
         let functions = digest.functions;
         // SAFETY: the provider's function with the provider's context.
         let raw = NonNull::new(unsafe { (functions.newctx)(fallback.context) })?;
-        let context = Self { functions, kind: digest.kind, raw, _fallback: Arc::clone(fallback) };
+        let (set_params, kind) = (digest.set_params, digest.kind);
+        let context = Self { functions, set_params, kind, raw, _fallback: Arc::clone(fallback) };
         // SAFETY: a context of the same provider, no parameters.
         (unsafe { (functions.init)(raw.as_ptr(), std::ptr::null()) } == 1).then_some(context)
     }
@@ -95,6 +101,12 @@ impl DigestContext {
         unsafe { (self.functions.update)(self.raw.as_ptr(), pointer, len) == 1 }
     }
 
+    /// Tells the digest something; 1 when it accepted.
+    pub(crate) fn set_params(&mut self, params: Params<'_>) -> c_int {
+        // SAFETY: our context and a terminated array.
+        self.set_params.map_or(0, |set_params| unsafe { set_params(self.raw.as_ptr(), params.raw()) })
+    }
+
     /// Ends the digest. `value` is exactly as long as the digest.
     pub(crate) fn finish(self, value: &mut [u8]) -> bool {
         let mut len = 0;
@@ -109,7 +121,8 @@ impl DigestContext {
     pub(crate) fn duplicate(&self) -> Option<Self> {
         // SAFETY: our context.
         let raw = NonNull::new(unsafe { (self.functions.dupctx)(self.raw.as_ptr()) })?;
-        Some(Self { functions: self.functions, kind: self.kind, raw, _fallback: Arc::clone(&self._fallback) })
+        let (functions, set_params, kind) = (self.functions, self.set_params, self.kind);
+        Some(Self { functions, set_params, kind, raw, _fallback: Arc::clone(&self._fallback) })
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Key {
     device: OnceBox<Option<DeviceKey>>,
     /// The device form must not be used: the key changed after it was made, or its numbers contradict each other.
     device_unfit: AtomicBool,
+    /// Its numbers were checked after a wrong answer.
+    examined: AtomicBool,
     /// 0 until asked for.
     bits: AtomicU32,
 }
@@ -44,6 +46,7 @@ impl Key {
             software,
             device: OnceBox::new(),
             device_unfit: AtomicBool::new(false),
+            examined: AtomicBool::new(false),
             bits: AtomicU32::new(0),
         }
     }
@@ -101,9 +104,13 @@ impl Key {
         self.device.get_or_init(|| Box::new(DeviceKey::from_software(&self.software))).as_ref()
     }
 
-    /// Called when the device's answer failed its check: decides whether the device or the key is to blame. Slow, rare.
+    /// Called when the device's answer failed its check: decides whether the device or the key is to blame. Slow, so once
+    /// per key.
     pub(crate) fn suspect(&self) {
         const FULL_CHECK: c_int = 0;
+        if self.examined.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let sound = self
             .context
             .core()
@@ -166,7 +173,6 @@ impl Generation {
         self.software.set_params(params)
     }
 
-    /// What can be set; the generation may be absent.
     /// Makes the key; `software` lets the default provider's generation run, with whatever callback its caller has.
     pub(crate) fn run(
         &mut self,
@@ -175,6 +181,7 @@ impl Generation {
         software(&mut self.software).map(|key| Key::over(Arc::clone(&self.context), key))
     }
 
+    /// What can be set; the generation may be absent.
     pub(crate) fn settable_params(generation: Option<&Self>, context: &Context) -> *const Param {
         context.fallback().map_or(std::ptr::null(), |fallback| {
             fallback.generation_settable_params(generation.map(|generation| &generation.software))
