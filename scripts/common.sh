@@ -60,7 +60,7 @@ build_packages=(gcc libc6-dev pkg-config libssl-dev ca-certificates)
 # What the main job needs besides: the programs that it drives.
 run_packages=(openssl python3 gzip tar)
 # What the tests need besides.
-test_packages=(binutils git strace valgrind zlib1g-dev)
+test_packages=(binutils git pigz strace valgrind zlib1g-dev)
 
 # CPython's own tests, in the version of the system's python3 (which run_packages brings).
 python_tests_package() {

@@ -189,6 +189,12 @@ impl Inflate {
         Ok(Self { engine, tally: Tally::default(), ..*self })
     }
 
+    /// Why the last call failed.
+    #[cfg(feature = "gz")]
+    pub(crate) fn message(&self) -> Option<&'static str> {
+        self.engine.as_ref().and_then(Inflater::message_text)
+    }
+
     pub(crate) fn end(mut self) {
         self.report();
     }

@@ -1,4 +1,5 @@
-//! zlib's ABI over Kunpeng accelerator queues: `libwarpdrive_z.so`, for `LD_PRELOAD`.
+//! zlib's ABI over Kunpeng accelerator queues: `libwarpdrive_z.so`, for `LD_PRELOAD`; with the feature `gz` and linked by
+//! `scripts/link-libz`, `libz.so.1`.
 //!
 //! In come zlib calls; out go zlib's codes, bytes and fields. In between a deflate stream sends its plain text in
 //! independent segments to the core, which answers from the device or says to do it in software; whole buffers given to
@@ -6,6 +7,7 @@
 //!
 //! ```text
 //! exports/  C functions: guard, checked pointers ─► deflate/  inflate  oneshot   streams and whole buffers
+//!                                                    └─ gz/ ─┘                   files over both (feature gz)
 //! abi/      z_stream, buffers of a call,             │          │
 //!           the block behind `state`, the engine ◄───┴──────────┘──► accelerator ─► core
 //! ```
@@ -17,6 +19,8 @@ mod bound;
 mod buffers;
 mod deflate;
 pub mod exports;
+#[cfg(feature = "gz")]
+mod gz;
 mod inflate;
 mod oneshot;
 mod pending;

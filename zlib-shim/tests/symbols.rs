@@ -60,7 +60,7 @@ fn nothing_runs_at_load() {
     }
 }
 
-/// The map of the drop-in form names only what is exported, and everything that zlib versions.
+/// The map of the drop-in form names, but for `gz*`, only what is exported here, and everything that zlib versions.
 #[test]
 fn version_map_and_exports_agree() {
     let map = crate_file("zlib.map");
@@ -69,7 +69,7 @@ fn version_map_and_exports_agree() {
     let words = without_comments.split(|c: char| !c.is_ascii_alphanumeric() && !"_.*:".contains(c));
     let versioned: BTreeSet<String> = words
         .filter(|word| !word.is_empty() && !word.starts_with("ZLIB_"))
-        .filter(|word| !word.contains('*') && !word.ends_with(':'))
+        .filter(|word| !word.contains('*') && !word.ends_with(':') && !word.starts_with("gz"))
         .map(str::to_owned)
         .collect();
     let exported = intended();

@@ -5,6 +5,8 @@
 //! borrowed `gz_header`) and [`next`] (the software engine).
 
 pub(crate) mod block;
+#[cfg(feature = "gz")]
+pub(crate) mod file;
 pub(crate) mod header;
 pub(crate) mod io;
 pub(crate) mod next;
@@ -24,6 +26,8 @@ pub(crate) const Z_BLOCK: c_int = 5;
 pub(crate) const Z_OK: c_int = 0;
 pub(crate) const Z_STREAM_END: c_int = 1;
 pub(crate) const Z_NEED_DICT: c_int = 2;
+#[cfg(feature = "gz")]
+pub(crate) const Z_ERRNO: c_int = -1;
 pub(crate) const Z_STREAM_ERROR: c_int = -2;
 pub(crate) const Z_DATA_ERROR: c_int = -3;
 pub(crate) const Z_MEM_ERROR: c_int = -4;

@@ -361,6 +361,16 @@ impl Inflater {
         self.strm.msg
     }
 
+    /// The same as text.
+    #[cfg(feature = "gz")]
+    pub(crate) fn message_text(&self) -> Option<&'static str> {
+        if self.strm.msg.is_null() {
+            return None;
+        }
+        // SAFETY: the engine's messages are C string literals.
+        unsafe { std::ffi::CStr::from_ptr(self.strm.msg) }.to_str().ok()
+    }
+
     pub(crate) fn adler(&self) -> std::ffi::c_ulong {
         self.strm.adler
     }

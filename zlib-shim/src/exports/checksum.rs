@@ -117,6 +117,10 @@ pub extern "C" fn get_crc_table() -> *const [u32; 256] {
 /// they were built for, and some complain.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn zlibVersion() -> *const c_char {
+    if cfg!(feature = "gz") {
+        // The drop-in form is the libz.
+        return VERSION.as_ptr();
+    }
     super::guard::guard(VERSION.as_ptr(), || {
         // SAFETY: a C string for a name; RTLD_NEXT looks behind the calling library only.
         let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"zlibVersion".as_ptr()) };

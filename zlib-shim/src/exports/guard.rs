@@ -29,7 +29,7 @@ fn errno() -> i32 {
     unsafe { *libc::__errno_location() }
 }
 
-fn set_errno(value: i32) {
+pub(super) fn set_errno(value: i32) {
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = value }
 }

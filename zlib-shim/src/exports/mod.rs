@@ -1,8 +1,8 @@
 //! The functions C calls. Each is: guard, checked pointers, a safe call, zlib's code.
 //!
-//! The preload form: every function that takes a `z_stream`, the one-shot functions, checksums and version, with the
-//! additions of zlib 1.3.2. No `gz*`: the system library's call ours. No symbol versions: the loader binds versioned
-//! references to unversioned definitions of a preloaded library.
+//! Every function that takes a `z_stream`, the one-shot functions, checksums and version, with the
+//! additions of zlib 1.3.2. In the preload form no `gz*`: the system library's call ours; and no symbol versions: the
+//! loader binds versioned references to unversioned definitions of a preloaded library. The drop-in form has both.
 #![expect(unsafe_code, reason = "C entry points")]
 #![expect(non_snake_case, reason = "zlib's names are what they are")]
 #![expect(
@@ -13,6 +13,8 @@
 pub mod checksum;
 pub mod deflate;
 mod guard;
+#[cfg(feature = "gz")]
+pub mod gz;
 pub mod inflate;
 pub mod oneshot;
 
@@ -21,8 +23,9 @@ use std::ffi::{c_char, c_int, c_uint};
 use crate::abi::io::Io;
 use crate::abi::{STREAM_SIZE, Z_MEM_ERROR, Z_OK, block, z_stream};
 
-/// `zlibVersion()` where no libz stands behind: the release whose behaviour is kept. Digits and dots only; programs parse it.
-const VERSION: &std::ffi::CStr = c"1.3.1";
+/// `zlibVersion()` where no libz stands behind: the release whose behaviour is kept, in the drop-in form the one whose
+/// functions are all there. Digits and dots only; programs parse it.
+const VERSION: &std::ffi::CStr = if cfg!(feature = "gz") { c"1.3.2" } else { c"1.3.1" };
 
 /// The first test of every `*Init*_`: same first character, same structure size.
 ///
