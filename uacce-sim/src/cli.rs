@@ -59,7 +59,7 @@ enum Command {
 /// What is simulated, and how.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Devices: hpre or zip, each with a count after a colon if not 1
+    /// Devices: hpre, sec or zip, each with a count after a colon if not 1
     #[arg(long, value_name = "NAME[:COUNT],…", value_delimiter = ',', default_value = "hpre,zip", value_parser = parse_device)]
     device: Vec<Wanted>,
     /// Hardware generation
@@ -214,8 +214,9 @@ fn parse_device(text: &str) -> Result<Wanted, String> {
     let (name, count) = text.split_once(':').unwrap_or((text, "1"));
     let engine = match name {
         "hpre" => Engine::Hpre,
+        "sec" => Engine::Sec,
         "zip" => Engine::Zip,
-        _ => return Err(format!("no such device: {name} (hpre, zip)")),
+        _ => return Err(format!("no such device: {name} (hpre, sec, zip)")),
     };
     match count.parse() {
         Ok(count @ 1..=32) => Ok(Wanted { engine, count }),

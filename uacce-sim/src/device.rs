@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::fault::{Armed, Faults};
-use crate::model::{Model, hpre, zip};
+use crate::model::{Model, hpre, sec, zip};
 use crate::note;
 use crate::sysfs::Attributes;
 use crate::trouble::{Condition, Health};
@@ -17,6 +17,8 @@ use crate::trouble::{Condition, Health};
 pub enum Engine {
     /// Public-key accelerator.
     Hpre,
+    /// Cipher and digest accelerator.
+    Sec,
     /// Compression accelerator.
     Zip,
 }
@@ -26,6 +28,7 @@ impl Engine {
     pub fn name(self) -> &'static str {
         match self {
             Self::Hpre => "hpre",
+            Self::Sec => "sec",
             Self::Zip => "zip",
         }
     }
@@ -95,6 +98,7 @@ impl Description {
     pub fn name(&self) -> String {
         let driver = match self.engine {
             Engine::Hpre => "hisi_hpre",
+            Engine::Sec => "hisi_sec2",
             Engine::Zip => "hisi_zip",
         };
         format!("{driver}-{}", self.id)
@@ -121,6 +125,7 @@ impl Description {
         match (self.engine, self.hardware) {
             (Engine::Hpre, Hardware::V2) => "rsa\ndh",
             (Engine::Hpre, Hardware::V3) => "rsa\ndh\necdh\necdsa\nsm2\nx25519\nx448",
+            (Engine::Sec, _) => "cipher\ndigest\naead",
             (Engine::Zip, Hardware::V2) => "zlib\ngzip",
             (Engine::Zip, Hardware::V3) => "zlib\ngzip\ndeflate",
         }
@@ -130,6 +135,7 @@ impl Description {
     pub fn descriptor_len(&self) -> usize {
         match self.engine {
             Engine::Hpre => hpre::DESCRIPTOR_LEN,
+            Engine::Sec => sec::DESCRIPTOR_LEN,
             Engine::Zip => zip::DESCRIPTOR_LEN,
         }
     }
@@ -152,6 +158,7 @@ impl Description {
     pub fn model(&self, class: u16) -> Box<dyn Model> {
         match self.engine {
             Engine::Hpre => Box::new(hpre::Hpre::new(class, self.hardware, self.service.memo)),
+            Engine::Sec => Box::new(sec::Sec::new(self.hardware)),
             Engine::Zip => Box::new(zip::Zip::new(class, self.hardware, self.service.memo)),
         }
     }

@@ -75,6 +75,7 @@ pub fn remove(root: &Path) {
 fn pci_address(device: &Description) -> (String, String) {
     let (root_bus, bus) = match device.engine {
         Engine::Hpre => (0x78, 0x79),
+        Engine::Sec => (0x74, 0x76),
         Engine::Zip => (0x74, 0x75),
     };
     let (bridge, slot) = (device.id / 32, device.id % 32);
@@ -87,6 +88,7 @@ fn pci_address(device: &Description) -> (String, String) {
 fn pci_attributes(device: &Description) -> Vec<(&'static str, String)> {
     let (id, class) = match device.engine {
         Engine::Hpre => ("0xa258", "0x100000"),
+        Engine::Sec => ("0xa255", "0x100000"),
         Engine::Zip => ("0xa250", "0x120000"),
     };
     let revision = match device.hardware {

@@ -39,6 +39,8 @@ impl Damage {
             match engine {
                 // done 3 and eleven error bits (hpre §1.1).
                 Engine::Hpre => change(descriptor, 0, |word| word & 0x1F | (code & 0x7FF) << 5 | 3 << 30),
+                // done and an error type (sec §4).
+                Engine::Sec => change(descriptor, 28, |_| (code & 0xFF) << 16 | 1),
                 // Nothing consumed, nothing produced, eight bits of status (zip §1.7).
                 Engine::Zip => {
                     change(descriptor, 0, |_| 0);
@@ -53,6 +55,8 @@ impl Damage {
         if self.tag != 0 {
             let at = match engine {
                 Engine::Hpre => 8,
+                Engine::Sec if descriptor.first().is_some_and(|first| first & 0xF == 3) => 2,
+                Engine::Sec => 10,
                 Engine::Zip if is_type_three(descriptor) => 26,
                 Engine::Zip => 13,
             };
@@ -111,6 +115,12 @@ mod tests {
         let damage = Damage::of(&[Kind::Tag(1), Kind::Status(2), Kind::Lost]);
         damage.deface(Engine::Hpre, &mut hpre);
         assert_eq!((&hpre[..4], hpre[32]), (&[0x40, 0, 0, 0xC0][..], 1));
+        for (form, tag) in [(2, 10), (3, 2)] {
+            let mut sec = vec![0; 128];
+            sec[0] = form;
+            damage.deface(Engine::Sec, &mut sec);
+            assert_eq!((&sec[112..116], sec[tag * 4]), (&[1, 0, 2, 0][..], 1));
+        }
         for (form, tag) in [(0, 13), (0x30, 26)] {
             let mut zip = vec![0; 128];
             zip[31] = form;

@@ -1,6 +1,8 @@
 //! What the hardware would compute, in plain software.
 
 pub mod hpre;
+pub mod sec;
+mod segments;
 mod sm3;
 pub mod zip;
 

@@ -9,9 +9,21 @@ pub(super) const INITIAL: [u32; 8] =
 pub(super) const DIGEST_LEN: usize = 32;
 
 /// Absorbs whole 64-byte blocks; what is left over is ignored.
-pub(super) fn absorb(state: &mut [u32; 8], blocks: &[u8]) {
+fn absorb(state: &mut [u32; 8], blocks: &[u8]) {
     for block in blocks.chunks_exact(64) {
         compress(state, block);
+    }
+}
+
+/// The same with the state as in memory: big-endian words.
+pub(super) fn absorb_bytes(state: &mut [u8], blocks: &[u8]) {
+    let mut words = [0; 8];
+    for (word, bytes) in words.iter_mut().zip(state.chunks_exact(4)) {
+        *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+    }
+    absorb(&mut words, blocks);
+    for (bytes, word) in state.chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_be_bytes());
     }
 }
 
@@ -22,12 +34,11 @@ pub(super) fn digest(parts: &[&[u8]]) -> [u8; DIGEST_LEN] {
     message.push(0x80);
     message.resize(message.len() + (120 - message.len() % 64) % 64, 0);
     message.extend(bits.to_be_bytes());
-    let mut state = INITIAL;
-    absorb(&mut state, &message);
     let mut digest = [0; DIGEST_LEN];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
+    for (bytes, word) in digest.chunks_exact_mut(4).zip(INITIAL) {
         bytes.copy_from_slice(&word.to_be_bytes());
     }
+    absorb_bytes(&mut digest, &message);
     digest
 }
 

@@ -9,10 +9,11 @@ mod inflate;
 
 use zlib_rs::Inflate;
 
-use self::buffers::{Buffers, Segments};
+use self::buffers::Buffers;
 use self::checksum::{Format, Running};
 use self::compress::Compressor;
 use self::inflate::{Outcome, State};
+use super::segments::Segments;
 use super::{Model, address, set_word, word};
 use crate::device::Hardware;
 use crate::memo::Memo;

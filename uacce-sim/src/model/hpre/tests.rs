@@ -220,3 +220,25 @@ fn derived_keys_are_libcryptos() {
         assert_eq!(word(&run(3, 128, &key, &[]).0, 0), 0xC000_0023);
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(500))]
+    /// Whatever a client writes, the engine answers.
+    #[test]
+    fn any_descriptor_is_answered(
+        head in proptest::prelude::any::<u32>(),
+        second in proptest::prelude::any::<u32>(),
+        narrow in proptest::prelude::any::<bool>(),
+        content in proptest::collection::vec(proptest::prelude::any::<u8>(), 0x3000),
+        class in 0u16..2,
+    ) {
+        let memory = FlatMemory::new(0x3000);
+        memory.write(KEY, &content).unwrap();
+        let mut bytes = descriptor(0, 128);
+        set_word(&mut bytes, 0, head & 0x3FFF_FFFF | 1 << 30);
+        let second = if narrow { second & 0xFFFF_FF00 | [3, 5, 8, 11][second as usize % 4] } else { second };
+        set_word(&mut bytes, 1, second);
+        Hpre::new(class, Hardware::V3, false).execute(&mut bytes, &memory);
+        proptest::prop_assert_eq!(bytes[3] >> 6, 3);
+    }
+}
