@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Devices, Scratch, Simulator, failures, run, stock, succeed};
+use common::{Devices, Scratch, Simulator, dist, failures, run, stock, succeed};
 
 /// The interpreter whose zlib module loads `libz.so.1`: the distribution's, not one that brought its own.
 const PYTHON: &str = "/usr/bin/python3";
@@ -83,6 +83,35 @@ fn python_gzips_in_software_without_a_device() {
     let row = scratch.row("deflate");
     assert_eq!((row.hardware, row.hardware_bytes), (0, 0));
     assert_eq!(row.software.keys().collect::<Vec<_>>(), ["no-device"], "{row:?}");
+}
+
+/// `libz.so.1` of ours in place of the system's, `gz*` functions included, and nothing preloaded but the devices.
+#[test]
+fn the_drop_in_form_uses_hardware() {
+    let simulator = Simulator::start(&[]);
+    let scratch = Scratch::new("drop-in");
+    let (data, packed, back) = (real_data(&scratch), scratch.file("data.gz"), scratch.file("back"));
+    let program = scratch.compile("gz_file", &["-lz"]);
+    let plain = fs::read(&data).unwrap();
+    for devices in [Devices::Simulated(&simulator), Devices::None] {
+        scratch.reset_counters();
+        let mut client = scratch.client(&program, devices);
+        client.env_remove("LD_PRELOAD").env("LD_LIBRARY_PATH", dist().join("lib"));
+        if let Devices::Simulated(simulator) = devices {
+            client.env("LD_PRELOAD", &simulator.preload);
+        }
+        let output = succeed(client.arg(&data).arg(&packed).arg(&back));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert!(gunzip(&packed) == plain && fs::read(&back).unwrap() == plain);
+        let row = scratch.row("deflate");
+        if let Devices::None = devices {
+            assert_eq!(row.hardware, 0);
+            assert_eq!(row.software.keys().collect::<Vec<_>>(), ["no-device"], "{row:?}");
+        } else {
+            assert!(row.hardware_bytes * 100 >= plain.len() as u64 * 95, "{row:?} of {} bytes", plain.len());
+            assert_eq!(failures(&row), []);
+        }
+    }
 }
 
 #[test]
