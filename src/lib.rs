@@ -29,7 +29,7 @@ mod health;
 mod log;
 mod queue;
 
-pub use engine::{Outcome, configuration, deflate, inflate, note_software, preview, rsa_private};
+pub use engine::{Outcome, Verdict, configuration, deflate, inflate, note_software, preview, rsa_private};
 pub use error::Error;
 pub use request::Algorithm;
 pub use stats::Reason;

@@ -71,3 +71,11 @@ fn any_order_of_calls_without_a_device() {
 fn any_order_of_calls_with_hardware() {
     sequences("sequence-simulated", "2", Devices::Simulated);
 }
+
+/// Keys whose numbers contradict each other: the answers of the default provider, and the device is not blamed.
+#[test]
+fn contradictory_keys_stay_in_software() {
+    let scratch = Scratch::new("contradiction");
+    compare(&scratch, "contradiction", &[], Devices::None);
+    compare(&scratch, "contradiction", &[], Devices::Simulated);
+}

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::Verdict;
 use crate::config::{Config, Policy};
 use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
@@ -114,7 +115,7 @@ impl Core {
         key: &RsaPrivateKey,
         input: &[u8],
         output: &mut [u8],
-        check: impl FnOnce(&[u8]) -> bool,
+        check: impl FnOnce(&[u8]) -> Verdict,
     ) -> Result<(), Reason> {
         if input.len() != key.len_bytes() || output.len() != key.len_bytes() {
             return Err(Reason::Unsupported);
@@ -122,8 +123,10 @@ impl Core {
         let (device, queue) = self.acquire(ask)?;
         let flight = self.fly(ask, &device, &queue, |_| Flight::rsa(key, input))?;
         let answer = self.judged(ask, &device, &queue, flight.rsa_answer())?;
-        if !check(answer.bytes()) {
-            return Err(self.wrong(ask, &device));
+        match check(answer.bytes()) {
+            Verdict::Right => {}
+            Verdict::Wrong => return Err(self.wrong(ask, &device)),
+            Verdict::BadInput => return Err(Reason::Unsupported),
         }
         output.copy_from_slice(answer.bytes());
         Ok(())

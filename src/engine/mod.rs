@@ -26,6 +26,24 @@ pub enum Outcome<H, S> {
     Software(S),
 }
 
+/// What a front door found out about a device's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is right.
+    Right,
+    /// It is wrong, and the request was sound: the device is not to be trusted.
+    Wrong,
+    /// It is wrong because the request was (a key whose numbers contradict each other): no fault of the device's, counted
+    /// as unsupported.
+    BadInput,
+}
+
+impl From<bool> for Verdict {
+    fn from(is_right: bool) -> Self {
+        if is_right { Self::Right } else { Self::Wrong }
+    }
+}
+
 /// Says, without counting, where a request of `algorithm` with `len_bytes` of payload would go now: `Ok` hardware,
 /// `Err` software and why. For front doors that must choose before they have gathered a request. Cheap; opens nothing.
 /// # Errors
@@ -50,17 +68,17 @@ pub fn configuration() -> &'static Config {
 
 /// input^d mod n. `input` and `output`: exactly `key.len_bytes()` bytes, big-endian, `input` below the modulus.
 ///
-/// `check` is given the device's answer and says whether output^e mod n gives the input back; a device answer that fails is
-/// thrown away, counted against the device, and software runs. `software` runs at most once, on the calling thread,
+/// `check` is given the device's answer and says whether output^e mod n gives the input back (a `bool` will do); an answer that
+/// fails is thrown away, counted against the device unless the input is to blame, and software runs. `software` runs at most once, on the calling thread,
 /// and only if no hardware answer is delivered; `output` is then untouched.
-pub fn rsa_private<S>(
+pub fn rsa_private<S, V: Into<Verdict>>(
     key: &RsaPrivateKey,
     input: &[u8],
     output: &mut [u8],
-    check: impl FnOnce(&[u8]) -> bool,
+    check: impl FnOnce(&[u8]) -> V,
     software: impl FnOnce() -> S,
 ) -> Outcome<(), S> {
-    core().rsa_private(key, input, output, check, software)
+    core().rsa_private(key, input, output, |answer| check(answer).into(), software)
 }
 
 /// Compresses one segment. `software` as in [`rsa_private`].
@@ -84,7 +102,7 @@ impl Core {
         key: &RsaPrivateKey,
         input: &[u8],
         output: &mut [u8],
-        check: impl FnOnce(&[u8]) -> bool,
+        check: impl FnOnce(&[u8]) -> Verdict,
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
         let ask = Ask::rsa(key);

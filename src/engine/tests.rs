@@ -269,7 +269,7 @@ fn sign(core: &Core, key: &RsaPrivateKey, seed: u32) -> bool {
         key,
         &input,
         &mut output,
-        |answer| answer == turned(&input),
+        |answer| (answer == turned(&input)).into(),
         || software.store(true, Ordering::Relaxed),
     );
     let hardware = outcome == Outcome::Hardware(());
@@ -585,6 +585,21 @@ fn a_wrong_result_is_thrown_away_and_three_known_answers_are_wanted() {
     wait_until(|| sign(&core, &key, 3));
     // Three probes and the request itself.
     assert_eq!(probes.load(Ordering::SeqCst), 4);
+}
+
+/// The same wrong answer, with the request to blame: software, and the device goes on as before.
+#[test]
+fn a_bad_input_is_no_fault_of_the_device() {
+    let lab = Lab::new(vec![hpre()]);
+    let core = impatient(&lab);
+    let key = key();
+    let mut output = [0x55; 256];
+    let outcome = core.rsa_private(&key, &[1; 256], &mut output, |_| Verdict::BadInput, || "software");
+    assert_eq!(outcome, Outcome::Software("software"));
+    assert_eq!(output, [0x55; 256]);
+    assert_eq!(counts(&core, RSA), (0, only("unsupported", 1)));
+    assert!(sign(&core, &key, 1), "at once");
+    assert_eq!(counts(&core, RSA), (1, only("unsupported", 1)));
 }
 
 #[test]

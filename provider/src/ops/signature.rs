@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, c_int};
 use std::sync::Arc;
 
-use warpdrive::{Algorithm, Outcome, Reason as Why, note_software, preview, rsa_private};
+use warpdrive::{Algorithm, Outcome, Reason as Why, Verdict, note_software, preview, rsa_private};
 
 use crate::context::Context;
 use crate::encode;
@@ -474,11 +474,13 @@ fn deliver(
     let mut room = [0; MAX_LEN_BYTES];
     let Some(answer) = room.get_mut(..encoded.len()) else { return 0 };
     let check = |signature: &[u8]| {
-        let good = context.core().without_errors(|| opens_to(key, signature, encoded));
-        if !good {
-            key.suspect();
+        if context.core().without_errors(|| opens_to(key, signature, encoded)) {
+            Verdict::Right
+        } else if key.is_sound(device) {
+            Verdict::Wrong
+        } else {
+            Verdict::BadInput
         }
-        good
     };
     match rsa_private(&device.private, encoded, answer, check, || software(output)) {
         Outcome::Hardware(()) => c_int::from(output.put(answer)),

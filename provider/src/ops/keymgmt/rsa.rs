@@ -37,6 +37,7 @@ pub(crate) struct DeviceKey {
     pub(crate) private: RsaPrivateKey,
     /// Big-endian, exactly as long as inputs and outputs.
     pub(crate) modulus: Vec<u8>,
+    has_primes: bool,
 }
 
 impl Key {
@@ -104,20 +105,19 @@ impl Key {
         self.device.get_or_init(|| Box::new(DeviceKey::from_software(&self.software))).as_ref()
     }
 
-    /// Called when the device's answer failed its check: decides whether the device or the key is to blame. Slow, so once
-    /// per key.
-    pub(crate) fn suspect(&self) {
+    /// Asked when a device's answer failed its check: whether the device is to blame and not the key. Slow, so the key's
+    /// numbers are examined once; a key found unsound stays in software.
+    pub(crate) fn is_sound(&self, device: &DeviceKey) -> bool {
         const FULL_CHECK: c_int = 0;
-        if self.examined.swap(true, Ordering::Relaxed) {
-            return;
+        // Without primes there is nothing to compare.
+        if device.has_primes && !self.examined.load(Ordering::Acquire) {
+            let validate = || self.software.validate(selection::KEYPAIR, FULL_CHECK) == 1;
+            if !self.context.core().without_errors(validate) {
+                self.device_unfit.store(true, Ordering::Release);
+            }
+            self.examined.store(true, Ordering::Release);
         }
-        let sound = self
-            .context
-            .core()
-            .without_errors(|| self.software.validate(selection::KEYPAIR, FULL_CHECK) == 1);
-        if !sound {
-            self.device_unfit.store(true, Ordering::Release);
-        }
+        !self.device_unfit.load(Ordering::Acquire)
     }
 }
 
@@ -153,7 +153,8 @@ impl DeviceKey {
         let len = private.len_bytes();
         let leading = n.iter().take_while(|byte| **byte == 0).count();
         let modulus = n.get(leading..)?.to_vec();
-        (modulus.len() == len).then_some(Self { private, modulus })
+        let has_primes = !p.is_empty() && !q.is_empty();
+        (modulus.len() == len).then_some(Self { private, modulus, has_primes })
     }
 }
 
