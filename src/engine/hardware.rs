@@ -7,13 +7,13 @@ use super::Verdict;
 use crate::config::{Config, Policy};
 use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
-use crate::descriptor::zip::{Form, InflatedSizes, MAX_FLAT_LEN_BYTES};
+use crate::descriptor::zip::{Form, MAX_FLAT_LEN_BYTES};
 use crate::health::{Admission, known};
 use crate::log::Log;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
-use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
+use crate::request::compress::{DeflateSegment, InflateBody, Inflated, Window, Wrapper};
 use crate::request::pkey::RsaPrivateKey;
 use crate::route::{self, Inputs, route};
 use crate::stats::Counters;
@@ -151,7 +151,12 @@ impl Core {
         Ok(bytes)
     }
 
-    pub(super) fn try_inflate(&self, ask: &Ask, body: &mut InflateBody<'_>) -> Result<InflatedSizes, Reason> {
+    pub(super) fn try_inflate(
+        &self,
+        ask: &Ask,
+        body: &mut InflateBody<'_>,
+        check: impl FnOnce(&[u8], Inflated) -> bool,
+    ) -> Result<Inflated, Reason> {
         let lengths = [body.input.len(), body.output.len()];
         if lengths.iter().any(|len| !(1..=MAX_FLAT_LEN_BYTES).contains(len)) {
             return Err(Reason::Unsupported);
@@ -164,7 +169,12 @@ impl Core {
             let answered = queue.run_direct(body, device.form, &self.timing(ask));
             self.arrived(ask, &device, &queue, start, answered)?
         };
-        self.judged(ask, &device, &queue, flight.inflate_answer(body.output))
+        let sizes = self.judged(ask, &device, &queue, flight.inflate_answer(body.output))?;
+        let done = Inflated { consumed: sizes.consumed, produced: sizes.produced };
+        if !body.output.get(..done.produced).is_some_and(|text| check(text, done)) {
+            return Err(self.wrong(ask, &device));
+        }
+        Ok(done)
     }
 
     /// Policy, presence, capability, size and cost: the devices that may serve `ask`, nearest first.

@@ -86,14 +86,16 @@ pub fn deflate<S>(segment: &DeflateSegment, software: impl FnOnce() -> S) -> Out
     core().deflate(segment, software)
 }
 
-/// Inflates one whole body. `software` runs when hardware did not answer or met anything but a complete, valid stream
-/// that fits `output`; `output` then holds anything. The plain-text bytes of `software` are not known here: a front door
+/// Inflates one whole body. `check` is given the device's plain text and what it says it did, and compares the text with
+/// the stream's own trailer; a device answer that fails is thrown away and counted against the device. `software` runs when
+/// hardware did not answer, failed that check, or met anything but a complete, valid stream that fits `output`; `output` then holds anything. The plain-text bytes of `software` are not known here: a front door
 /// that wants them counted adds them with [`note_software`] and no request.
 pub fn inflate<S>(
     body: InflateBody<'_>,
+    check: impl FnOnce(&[u8], Inflated) -> bool,
     software: impl FnOnce(InflateBody<'_>) -> S,
 ) -> Outcome<Inflated, S> {
-    core().inflate(body, software)
+    core().inflate(body, check, software)
 }
 
 impl Core {
@@ -139,18 +141,19 @@ impl Core {
     fn inflate<S>(
         &self,
         mut body: InflateBody<'_>,
+        check: impl FnOnce(&[u8], Inflated) -> bool,
         software: impl FnOnce(InflateBody<'_>) -> S,
     ) -> Outcome<Inflated, S> {
         let ask = Ask::inflate(&body);
         let attempt = {
             let _errno = ErrnoKept::new();
-            let attempt = self.try_inflate(&ask, &mut body);
-            let produced = attempt.as_ref().map_or(0, |sizes| sizes.produced);
+            let attempt = self.try_inflate(&ask, &mut body, check);
+            let produced = attempt.as_ref().map_or(0, |done| done.produced);
             self.count(&ask, attempt.as_ref().err().copied(), produced);
             attempt
         };
         match attempt {
-            Ok(sizes) => Outcome::Hardware(Inflated { consumed: sizes.consumed, produced: sizes.produced }),
+            Ok(done) => Outcome::Hardware(done),
             Err(reason) => Outcome::Software(self.timed(&ask, reason, || software(body))),
         }
     }

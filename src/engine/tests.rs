@@ -335,7 +335,7 @@ fn bodies_are_inflated_through_copies_and_in_place() {
             input.extend(b"what follows");
             let mut output = vec![0; len + 10];
             let body = InflateBody { input: &input, output: &mut output, wrapper };
-            let sizes = match core.inflate(body, |_| ()) {
+            let sizes = match core.inflate(body, |_, _| true, |_| ()) {
                 Outcome::Hardware(sizes) => sizes,
                 Outcome::Software(()) => panic!("software for {len} bytes"),
             };
@@ -352,7 +352,7 @@ fn what_a_device_cannot_do_is_design_not_failure() {
     let core = lab.core(HARDWARE);
     let input = model::stored(b"text", true);
     let body = InflateBody { input: &input, output: &mut [0; 10], wrapper: Wrapper::Raw };
-    assert_eq!(core.inflate(body, |_| 5), Outcome::Software(5));
+    assert_eq!(core.inflate(body, |_, _| true, |_| 5), Outcome::Software(5));
     assert_eq!(counts(&core, "inflate"), (0, only("unsupported", 1)));
     assert!(!sign(&core, &key(), 1), "no public-key device");
     assert_eq!(counts(&core, RSA), (0, only("no-device", 1)));
@@ -667,7 +667,7 @@ fn a_caller_s_own_memory_comes_back_only_when_the_queue_is_closed() {
         scope.spawn(|| {
             let mut output = vec![0; 2_000_000];
             let body = InflateBody { input: &input, output: &mut output, wrapper: Wrapper::Raw };
-            let outcome = core.inflate(body, |body| body.output.len());
+            let outcome = core.inflate(body, |_, _| true, |body| body.output.len());
             assert_eq!(outcome, Outcome::Software(2_000_000));
             done.store(true, Ordering::SeqCst);
         });
@@ -810,6 +810,18 @@ fn compressed_output_without_its_marker_is_a_wrong_result() {
 }
 
 #[test]
+fn inflated_text_that_fails_its_check_is_a_wrong_result() {
+    let lab = Lab::new(vec![zip_v2()]);
+    let core = impatient(&lab);
+    let input = model::stored(&[7; 1000], true);
+    let mut output = [0; 2000];
+    let body = InflateBody { input: &input, output: &mut output, wrapper: Wrapper::Zlib };
+    let outcome = core.inflate(body, |text, done| text != [7; 1000] || done.produced != 1000, |_| "software");
+    assert_eq!(outcome, Outcome::Software("software"));
+    assert_eq!(counts(&core, "inflate"), (0, only("wrong-result", 1)));
+}
+
+#[test]
 fn the_older_device_has_one_window_only() {
     let lab = Lab::new(vec![zip_v2()]);
     let core = lab.core(HARDWARE);
@@ -827,12 +839,12 @@ fn damaged_streams_are_software_s_to_explain() {
     let input = &model::stored(&[1; 1000], true)[..500];
     for _ in 0..5 {
         let body = InflateBody { input, output: &mut [0; 2000], wrapper: Wrapper::Zlib };
-        assert_eq!(core.inflate(body, |_| "data error"), Outcome::Software("data error"));
+        assert_eq!(core.inflate(body, |_, _| true, |_| "data error"), Outcome::Software("data error"));
     }
     assert_eq!(counts(&core, "inflate"), (0, only("refused", 5)));
     let input = model::stored(&[1; 1000], true);
     let body = InflateBody { input: &input, output: &mut [0; 2000], wrapper: Wrapper::Zlib };
-    assert!(matches!(core.inflate(body, |_| ()), Outcome::Hardware(_)), "still trusted");
+    assert!(matches!(core.inflate(body, |_, _| true, |_| ()), Outcome::Hardware(_)), "still trusted");
 }
 
 #[test]

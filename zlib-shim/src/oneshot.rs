@@ -13,6 +13,7 @@ use crate::abi::{
 };
 use crate::accelerator::Core;
 use crate::deflate::{Deflate, Parameters};
+use crate::wrapper;
 
 /// Largest input and output of one device request.
 const BODY_MAX_BYTES: usize = 8 << 20;
@@ -85,7 +86,8 @@ fn is_routable(io: &Io<'_>) -> bool {
 fn uncompress_by_device(io: &mut Io<'_>) -> bool {
     let Some(input) = io.input().get(HEADER_BYTES..) else { return false };
     let Some(output) = io.room(BODY_MAX_BYTES) else { return false };
-    match warpdrive::inflate(InflateBody { input, output, wrapper: Wrapper::Zlib }, |_| ()) {
+    let body = InflateBody { input, output, wrapper: Wrapper::Zlib };
+    match warpdrive::inflate(body, |text, done| matches_trailer(text, input.get(..done.consumed)), |_| ()) {
         Outcome::Hardware(done) => {
             io.advance_in(HEADER_BYTES + done.consumed);
             io.advance_out(done.produced);
@@ -93,6 +95,13 @@ fn uncompress_by_device(io: &mut Io<'_>) -> bool {
         }
         Outcome::Software(()) => false,
     }
+}
+
+/// Whether `text` has the Adler-32 at the end of `body` (RFC 1950 §2.2): the device compares them too, but it is the
+/// device that is doubted here, and its report of how much it wrote.
+fn matches_trailer(text: &[u8], body: Option<&[u8]>) -> bool {
+    let Some(trailer) = body.and_then(<[u8]>::last_chunk) else { return false };
+    wrapper::checksum(Wrapper::Zlib, 1, text) == u32::from_be_bytes(*trailer)
 }
 
 /// A valid zlib header without preset dictionary.
