@@ -471,7 +471,7 @@ fn more_threads_than_slots_get_software_not_a_wait() {
 /// A core whose device behaves as told, short deadlines and pauses.
 fn impatient(lab: &Lab) -> Core {
     lab.core(&format!(
-        "{HARDWARE}[wait]\ndeadline-ms = 60\n[health]\npause-min-ms = 20\npause-max-ms = 100\n"
+        "{HARDWARE}[wait]\ndeadline-ms = 300\n[health]\npause-min-ms = 20\npause-max-ms = 100\n"
     ))
 }
 
@@ -782,7 +782,7 @@ fn a_second_device_takes_over_from_a_paused_one() {
         Found { numa_distance: Some(10), ..hpre() },
         Found { name: "hisi_hpre-3".into(), numa_distance: Some(20), ..hpre() },
     ]);
-    let core = lab.core(&format!("{HARDWARE}[wait]\ndeadline-ms = 60\n[health]\npause-min-ms = 60000\n"));
+    let core = lab.core(&format!("{HARDWARE}[wait]\ndeadline-ms = 300\n[health]\npause-min-ms = 60000\n"));
     let key = key();
     assert!(sign(&core, &key, 1));
     lab.devices()[0].set_status(1, 1);
