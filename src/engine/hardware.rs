@@ -7,13 +7,12 @@ use super::Verdict;
 use crate::config::{Config, Policy};
 use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
-use crate::descriptor::zip::{Form, MAX_FLAT_LEN_BYTES};
 use crate::health::{Admission, known};
 use crate::log::Log;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
-use crate::request::compress::{DeflateSegment, InflateBody, Inflated, Window, Wrapper};
+use crate::request::compress::Wrapper;
 use crate::request::pkey::RsaPrivateKey;
 use crate::route::{self, Inputs, route};
 use crate::stats::Counters;
@@ -36,7 +35,7 @@ pub(super) struct Ask {
     pub(super) algorithm: Algorithm,
     pub(super) class: Class,
     pub(super) len_bytes: usize,
-    work: Work,
+    pub(super) work: Work,
 }
 
 impl Ask {
@@ -45,23 +44,8 @@ impl Ask {
         let algorithm = Algorithm::RsaPrivate(u16::try_from(len_bytes * 8).unwrap_or(0));
         Self { algorithm, class: Class::of(algorithm, len_bytes, key.crt()), len_bytes, work: Work::Rsa }
     }
-
-    pub(super) fn deflate(segment: &DeflateSegment) -> Self {
-        let len_bytes = segment.input.len();
-        let algorithm = Algorithm::Deflate;
-        Self { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work: Work::Deflate }
-    }
-
-    pub(super) fn inflate(body: &InflateBody<'_>) -> Self {
-        let len_bytes = body.input.len();
-        let algorithm = Algorithm::Inflate;
-        let work = Work::Inflate(body.wrapper);
-        Self { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work }
-    }
 }
 
-/// Requests of this many bytes or fewer, both sides together, are copied; longer ones use the caller's memory.
-const COPY_LIMIT: usize = 256 << 10;
 /// A deadline grows by itself for each of this many bytes.
 const DEADLINE_STEP: usize = 1 << 20;
 /// Refusals in a row of requests that are valid by construction before the device is paused.
@@ -132,51 +116,6 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn try_deflate(&self, ask: &Ask, segment: &DeflateSegment) -> Result<Vec<u8>, Reason> {
-        if !(1..=DeflateSegment::MAX_LEN_BYTES).contains(&segment.input.len()) {
-            return Err(Reason::Unsupported);
-        }
-        let (device, queue) = self.acquire(ask)?;
-        let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
-        if device.form == Form::Type0 && segment.window != Window::K32 {
-            // Its window is fixed: a stream that promised its reader less history would be broken (`zip §1.6`).
-            return Err(Reason::Unsupported);
-        }
-        let flight =
-            self.fly(ask, &device, &queue, |device| Flight::deflate(segment, device.form, wrapper))?;
-        let (bytes, _) = self.judged(ask, &device, &queue, flight.deflate_answer())?;
-        if !bytes.ends_with(&known::SYNC_MARKER) {
-            return Err(self.wrong(ask, &device));
-        }
-        Ok(bytes)
-    }
-
-    pub(super) fn try_inflate(
-        &self,
-        ask: &Ask,
-        body: &mut InflateBody<'_>,
-        check: impl FnOnce(&[u8], Inflated) -> bool,
-    ) -> Result<Inflated, Reason> {
-        let lengths = [body.input.len(), body.output.len()];
-        if lengths.iter().any(|len| !(1..=MAX_FLAT_LEN_BYTES).contains(len)) {
-            return Err(Reason::Unsupported);
-        }
-        let (device, queue) = self.acquire(ask)?;
-        let flight = if lengths.iter().sum::<usize>() <= COPY_LIMIT {
-            self.fly(ask, &device, &queue, |device| Flight::inflate(body, device.form))?
-        } else {
-            let start = Instant::now();
-            let answered = queue.run_direct(body, device.form, &self.timing(ask));
-            self.arrived(ask, &device, &queue, start, answered)?
-        };
-        let sizes = self.judged(ask, &device, &queue, flight.inflate_answer(body.output))?;
-        let done = Inflated { consumed: sizes.consumed, produced: sizes.produced };
-        if !body.output.get(..done.produced).is_some_and(|text| check(text, done)) {
-            return Err(self.wrong(ask, &device));
-        }
-        Ok(done)
-    }
-
     /// Policy, presence, capability, size and cost: the devices that may serve `ask`, nearest first.
     fn route(&self, ask: &Ask, now: Instant) -> Result<Vec<Arc<Device>>, Reason> {
         if self.config.policy(ask.algorithm) == Policy::Software {
@@ -209,7 +148,7 @@ impl Core {
     }
 
     /// A healthy device and a queue of it.
-    fn acquire(&self, ask: &Ask) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
+    pub(super) fn acquire(&self, ask: &Ask) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
         let now = Instant::now();
         let policy = self.config.policy(ask.algorithm);
         let devices = match self.route(ask, now) {
@@ -249,7 +188,7 @@ impl Core {
     }
 
     /// Lends a request to the queue and waits for it.
-    fn fly(
+    pub(super) fn fly(
         &self,
         ask: &Ask,
         device: &Device,
@@ -262,7 +201,7 @@ impl Core {
     }
 
     /// Notes how long an answer took, or why there is none.
-    fn arrived(
+    pub(super) fn arrived(
         &self,
         ask: &Ask,
         device: &Device,
@@ -287,7 +226,7 @@ impl Core {
     }
 
     /// Tells health what the completed descriptor says.
-    fn judged<T>(
+    pub(super) fn judged<T>(
         &self,
         ask: &Ask,
         device: &Device,
@@ -315,7 +254,7 @@ impl Core {
         }
     }
 
-    fn wrong(&self, ask: &Ask, device: &Device) -> Reason {
+    pub(super) fn wrong(&self, ask: &Ask, device: &Device) -> Reason {
         device.set(ask.work).health.wrong(Instant::now(), &self.config.health);
         self.log.note(format_args!(
             "{}: paused after a wrong result of {}",
@@ -325,7 +264,7 @@ impl Core {
         Reason::WrongResult
     }
 
-    fn timing(&self, ask: &Ask) -> Timing {
+    pub(super) fn timing(&self, ask: &Ask) -> Timing {
         let steps = match ask.work {
             Work::Rsa => 1,
             Work::Deflate | Work::Inflate(_) => {

@@ -2,6 +2,7 @@
 //!
 //! One routed request is one count, in exactly one place. The calling thread's errno is left as it was.
 
+mod compress;
 mod hardware;
 #[cfg(test)]
 mod tests;
@@ -12,9 +13,9 @@ use crate::config::Config;
 use crate::cost::Class;
 use crate::queue::fork::PerProcess;
 use crate::queue::wait::ErrnoKept;
-use crate::request::compress::{DeflateSegment, DeflatedSegment, InflateBody, Inflated};
 use crate::request::pkey::RsaPrivateKey;
 use crate::{Algorithm, Reason};
+pub use compress::{deflate, inflate};
 use hardware::{Ask, Core};
 
 /// Who answered.
@@ -81,23 +82,6 @@ pub fn rsa_private<S, V: Into<Verdict>>(
     core().rsa_private(key, input, output, |answer| check(answer).into(), software)
 }
 
-/// Compresses one segment. `software` as in [`rsa_private`].
-pub fn deflate<S>(segment: &DeflateSegment, software: impl FnOnce() -> S) -> Outcome<DeflatedSegment, S> {
-    core().deflate(segment, software)
-}
-
-/// Inflates one whole body. `check` is given the device's plain text and what it says it did, and compares the text with
-/// the stream's own trailer; a device answer that fails is thrown away and counted against the device. `software` runs when
-/// hardware did not answer, failed that check, or met anything but a complete, valid stream that fits `output`; `output` then holds anything. The plain-text bytes of `software` are not known here: a front door
-/// that wants them counted adds them with [`note_software`] and no request.
-pub fn inflate<S>(
-    body: InflateBody<'_>,
-    check: impl FnOnce(&[u8], Inflated) -> bool,
-    software: impl FnOnce(InflateBody<'_>) -> S,
-) -> Outcome<Inflated, S> {
-    core().inflate(body, check, software)
-}
-
 impl Core {
     fn rsa_private<S>(
         &self,
@@ -117,44 +101,6 @@ impl Core {
         match attempt {
             Ok(()) => Outcome::Hardware(()),
             Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
-        }
-    }
-
-    fn deflate<S>(
-        &self,
-        segment: &DeflateSegment,
-        software: impl FnOnce() -> S,
-    ) -> Outcome<DeflatedSegment, S> {
-        let ask = Ask::deflate(segment);
-        let attempt = {
-            let _errno = ErrnoKept::new();
-            let attempt = self.try_deflate(&ask, segment);
-            self.count(&ask, attempt.as_ref().err().copied(), ask.len_bytes);
-            attempt
-        };
-        match attempt {
-            Ok(bytes) => Outcome::Hardware(DeflatedSegment { bytes }),
-            Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
-        }
-    }
-
-    fn inflate<S>(
-        &self,
-        mut body: InflateBody<'_>,
-        check: impl FnOnce(&[u8], Inflated) -> bool,
-        software: impl FnOnce(InflateBody<'_>) -> S,
-    ) -> Outcome<Inflated, S> {
-        let ask = Ask::inflate(&body);
-        let attempt = {
-            let _errno = ErrnoKept::new();
-            let attempt = self.try_inflate(&ask, &mut body, check);
-            let produced = attempt.as_ref().map_or(0, |done| done.produced);
-            self.count(&ask, attempt.as_ref().err().copied(), produced);
-            attempt
-        };
-        match attempt {
-            Ok(done) => Outcome::Hardware(done),
-            Err(reason) => Outcome::Software(self.timed(&ask, reason, || software(body))),
         }
     }
 

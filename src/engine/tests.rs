@@ -14,7 +14,7 @@ use crate::health::known;
 use crate::queue::inflight::device_view;
 use crate::queue::pool::{Found, Source};
 use crate::queue::{Opened, fork};
-use crate::request::compress::{Window, Wrapper};
+use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
 
 mod model {
     //! What the played device computes: enough to see that each answer belongs to its request.

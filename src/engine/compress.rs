@@ -1,0 +1,133 @@
+//! Compression's front doors: deflate segments and whole inflate bodies.
+
+use std::time::Instant;
+
+use super::hardware::{Ask, Core};
+use super::{Outcome, class_of, core};
+use crate::descriptor::zip::{Form, MAX_FLAT_LEN_BYTES};
+use crate::health::known;
+use crate::queue::inflight::Flight;
+use crate::queue::pool::Work;
+use crate::queue::wait::ErrnoKept;
+use crate::request::compress::{DeflateSegment, DeflatedSegment, InflateBody, Inflated, Window};
+use crate::{Algorithm, Reason};
+
+/// Requests of this many bytes or fewer, both sides together, are copied; longer ones use the caller's memory.
+const COPY_LIMIT: usize = 256 << 10;
+
+/// Compresses one segment. `software` as in [`rsa_private`](super::rsa_private).
+pub fn deflate<S>(segment: &DeflateSegment, software: impl FnOnce() -> S) -> Outcome<DeflatedSegment, S> {
+    core().deflate(segment, software)
+}
+
+/// Inflates one whole body. `check` is given the device's plain text and what it says it did, and compares the text with
+/// the stream's own trailer; a device answer that fails is thrown away and counted against the device. `software` runs when
+/// hardware did not answer, failed that check, or met anything but a complete, valid stream that fits `output`; `output` then holds anything. The plain-text bytes of `software` are not known here: a front door
+/// that wants them counted adds them with [`note_software`](super::note_software) and no request.
+pub fn inflate<S>(
+    body: InflateBody<'_>,
+    check: impl FnOnce(&[u8], Inflated) -> bool,
+    software: impl FnOnce(InflateBody<'_>) -> S,
+) -> Outcome<Inflated, S> {
+    core().inflate(body, check, software)
+}
+
+impl Ask {
+    fn deflate(segment: &DeflateSegment) -> Self {
+        let len_bytes = segment.input.len();
+        let algorithm = Algorithm::Deflate;
+        Self { algorithm, class: class_of(algorithm, len_bytes), len_bytes, work: Work::Deflate }
+    }
+
+    fn inflate(body: &InflateBody<'_>) -> Self {
+        let len_bytes = body.input.len();
+        let algorithm = Algorithm::Inflate;
+        let work = Work::Inflate(body.wrapper);
+        Self { algorithm, class: class_of(algorithm, len_bytes), len_bytes, work }
+    }
+}
+
+impl Core {
+    pub(super) fn deflate<S>(
+        &self,
+        segment: &DeflateSegment,
+        software: impl FnOnce() -> S,
+    ) -> Outcome<DeflatedSegment, S> {
+        let ask = Ask::deflate(segment);
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = self.try_deflate(&ask, segment);
+            self.count(&ask, attempt.as_ref().err().copied(), ask.len_bytes);
+            attempt
+        };
+        match attempt {
+            Ok(bytes) => Outcome::Hardware(DeflatedSegment { bytes }),
+            Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
+        }
+    }
+
+    pub(super) fn inflate<S>(
+        &self,
+        mut body: InflateBody<'_>,
+        check: impl FnOnce(&[u8], Inflated) -> bool,
+        software: impl FnOnce(InflateBody<'_>) -> S,
+    ) -> Outcome<Inflated, S> {
+        let ask = Ask::inflate(&body);
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = self.try_inflate(&ask, &mut body, check);
+            let produced = attempt.as_ref().map_or(0, |done| done.produced);
+            self.count(&ask, attempt.as_ref().err().copied(), produced);
+            attempt
+        };
+        match attempt {
+            Ok(done) => Outcome::Hardware(done),
+            Err(reason) => Outcome::Software(self.timed(&ask, reason, || software(body))),
+        }
+    }
+
+    fn try_deflate(&self, ask: &Ask, segment: &DeflateSegment) -> Result<Vec<u8>, Reason> {
+        if !(1..=DeflateSegment::MAX_LEN_BYTES).contains(&segment.input.len()) {
+            return Err(Reason::Unsupported);
+        }
+        let (device, queue) = self.acquire(ask)?;
+        let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
+        if device.form == Form::Type0 && segment.window != Window::K32 {
+            // Its window is fixed: a stream that promised its reader less history would be broken (`zip §1.6`).
+            return Err(Reason::Unsupported);
+        }
+        let flight =
+            self.fly(ask, &device, &queue, |device| Flight::deflate(segment, device.form, wrapper))?;
+        let (bytes, _) = self.judged(ask, &device, &queue, flight.deflate_answer())?;
+        if !bytes.ends_with(&known::SYNC_MARKER) {
+            return Err(self.wrong(ask, &device));
+        }
+        Ok(bytes)
+    }
+
+    fn try_inflate(
+        &self,
+        ask: &Ask,
+        body: &mut InflateBody<'_>,
+        check: impl FnOnce(&[u8], Inflated) -> bool,
+    ) -> Result<Inflated, Reason> {
+        let lengths = [body.input.len(), body.output.len()];
+        if lengths.iter().any(|len| !(1..=MAX_FLAT_LEN_BYTES).contains(len)) {
+            return Err(Reason::Unsupported);
+        }
+        let (device, queue) = self.acquire(ask)?;
+        let flight = if lengths.iter().sum::<usize>() <= COPY_LIMIT {
+            self.fly(ask, &device, &queue, |device| Flight::inflate(body, device.form))?
+        } else {
+            let start = Instant::now();
+            let answered = queue.run_direct(body, device.form, &self.timing(ask));
+            self.arrived(ask, &device, &queue, start, answered)?
+        };
+        let sizes = self.judged(ask, &device, &queue, flight.inflate_answer(body.output))?;
+        let done = Inflated { consumed: sizes.consumed, produced: sizes.produced };
+        if !body.output.get(..done.produced).is_some_and(|text| check(text, done)) {
+            return Err(self.wrong(ask, &device));
+        }
+        Ok(done)
+    }
+}
