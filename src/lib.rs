@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The core knows neither OpenSSL nor zlib: software work arrives from the front doors as functions. Front doors use
-//! [`rsa_private`], [`deflate`], [`inflate`], [`preview`], [`note_software`] and [`configuration`]; nothing else here is theirs.
+//! [`rsa_private`], [`deflate`], [`inflate`], [`inflate_piece`], [`preview`], [`preview_inflate`], [`note_software`] and [`configuration`]; nothing else here is theirs.
 
 pub mod config;
 pub mod devices;
@@ -29,7 +29,10 @@ mod health;
 mod log;
 mod queue;
 
-pub use engine::{Outcome, Verdict, configuration, deflate, inflate, note_software, preview, rsa_private};
+pub use engine::{
+    Outcome, Verdict, configuration, deflate, inflate, inflate_piece, note_software, preview,
+    preview_inflate, rsa_private,
+};
 pub use error::Error;
 pub use request::Algorithm;
 pub use stats::Reason;

@@ -2,24 +2,28 @@
 //! queue, not of the descriptor.
 
 use super::{Descriptor, Fault, TagPlace, dword, set_address, set_dword};
-use crate::request::compress::{Window, Wrapper};
+use crate::request::compress::{Carried, InflateStream, Window, Wrapper};
 
 /// Bytes of one descriptor.
 pub(crate) const LEN_BYTES: usize = 128;
 /// Bytes of a stream's context buffer, zero-filled when the stream starts (`zip §2.1`).
-pub(crate) const CONTEXT_LEN_BYTES: usize = 65_536;
+pub(crate) const CONTEXT_LEN_BYTES: usize = InflateStream::LEN_BYTES;
 /// The device's part of the context buffer starts here (`zip §2.1`).
 const CONTEXT_DEVICE_OFFSET: u64 = 64;
 /// Most bytes of input or output in one flat descriptor (`zip §3.1`).
-pub(crate) const MAX_FLAT_LEN_BYTES: usize = 0x80_0000;
+pub(crate) const MAX_FLAT_LEN_BYTES: usize = InflateStream::PIECE_MAX_BYTES;
 
 /// Dword 7: stateful, first descriptor of its stream, sync flush (`zip §1.4`).
 const STREAM_FIRST_SYNC: u32 = 0x0c00_0000;
+/// Dword 7: stateful, a later descriptor of its stream, sync flush (`zip §1.4`).
+const STREAM_NEXT_SYNC: u32 = 0x0400_0000;
 /// Dword 7: stateless, as the reference user-space driver sends it (`zip §1.4`).
 const STATELESS: u32 = 0x0a00_0000;
 /// Status codes (`zip §1.7`).
 const STATUS_SUCCESS: u32 = 0x00;
 const STATUS_NEGATIVE_COMPRESSION: u32 = 0x0d;
+/// The end of a stream, where the last block's bit stands beside it.
+const STATUS_ENDED: u32 = 0x13;
 
 /// The descriptor type a device generation speaks (`zip §1.2`): bits 31:28 of dword 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +175,95 @@ impl Descriptor for Inflate {
     }
 }
 
+/// One piece of a stream without its header, trailer included; stateful.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InflatePiece {
+    /// Generation of the device.
+    pub(crate) form: Form,
+    /// Which trailer the device checks; `Raw` only where the device lists it.
+    pub(crate) wrapper: Wrapper,
+    /// The stream begins here.
+    pub(crate) first: bool,
+    /// Address and bytes; the address is valid even of 0 bytes (`zip §3.4`).
+    pub(crate) input: u64,
+    pub(crate) input_len: u32,
+    /// Room for the plain text: address and bytes.
+    pub(crate) output: u64,
+    pub(crate) output_len: u32,
+    /// Address of the stream's [`CONTEXT_LEN_BYTES`].
+    pub(crate) context: u64,
+    /// From the piece before.
+    pub(crate) carried: Carried,
+}
+
+/// What an inflating device reports of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InflatedPiece {
+    /// Bytes used, trailer included.
+    pub(crate) consumed: usize,
+    /// Bytes of plain text.
+    pub(crate) produced: usize,
+    /// Stream and trailer are complete; the trailer matched.
+    pub(crate) ended: bool,
+    /// The device may hold plain text, or bits that are enough for some (`zip §2.4`, `§2.5`).
+    pub(crate) owes: bool,
+    /// For the next piece.
+    pub(crate) carried: Carried,
+}
+
+impl Descriptor for InflatePiece {
+    type Answer = InflatedPiece;
+
+    fn encode(&self, tag: u32, bytes: &mut [u8]) {
+        bytes.fill(0);
+        set_dword(bytes, 4, self.input_len);
+        set_dword(bytes, 7, self.form.dword7(if self.first { STREAM_FIRST_SYNC } else { STREAM_NEXT_SYNC }));
+        // A stream may refer back as far as 32 KiB.
+        set_dword(bytes, 9, self.form.dword9(self.wrapper, Window::K32));
+        set_dword(bytes, 14, self.output_len);
+        set_address(bytes, 18, self.input);
+        set_address(bytes, 20, self.output);
+        set_address(bytes, 22, self.context + CONTEXT_DEVICE_OFFSET);
+        if !self.first {
+            let Carried { words: [zero, one, two], len, checksum } = self.carried;
+            for (index, value) in [(15, zero), (28, one), (29, two), (30, len), (31, checksum)] {
+                set_dword(bytes, index, value);
+            }
+        }
+        self.form.set_tag(bytes, tag);
+    }
+
+    fn decode(&self, completed: &[u8]) -> Result<InflatedPiece, Fault> {
+        let report = Report::read(completed, request_type(self.wrapper))?;
+        let ended = report.status == STATUS_ENDED && report.last_block;
+        if !ended && report.status != STATUS_SUCCESS && report.status != STATUS_ENDED {
+            return Err(Fault::Status(report.status));
+        }
+        if report.consumed > self.input_len || report.produced > self.output_len {
+            return Err(Fault::Impossible);
+        }
+        let field = |index| dword(completed, index).ok_or(Fault::Impossible);
+        let words = [field(15)?, field(28)?, field(29)?];
+        let (state, held_bits, stored) = (words[0] & 0xf, words[0] >> 10 & 0x3f, words[1] & 0x7_ffff);
+        Ok(InflatedPiece {
+            consumed: widen(report.consumed)?,
+            produced: widen(report.produced)?,
+            ended,
+            owes: !ended && (matches!(state, 1 | 2) || stored != 0 || held_bits != 0),
+            carried: Carried { words, len: field(30)?, checksum: report.checksum },
+        })
+    }
+}
+
+/// The checksum in dword 31 as the stream's trailer has it (`zip §2.6`); a raw stream has none.
+pub(crate) fn checksum(wrapper: Wrapper, dword: u32) -> Option<u32> {
+    match wrapper {
+        Wrapper::Raw => None,
+        Wrapper::Zlib => Some(dword),
+        Wrapper::Gzip => Some((!dword).reverse_bits()),
+    }
+}
+
 /// Output room a segment of `input_len` bytes needs: 9/8, and at least 200 bytes for the device, with a margin for the
 /// sync marker (`zip §3.2`).
 pub(crate) fn deflate_room(input_len: usize) -> usize {
@@ -182,6 +275,8 @@ struct Report {
     consumed: u32,
     produced: u32,
     status: u32,
+    /// Bit 8 of dword 3.
+    last_block: bool,
     checksum: u32,
 }
 
@@ -193,7 +288,13 @@ impl Report {
         if field(9)? & 0xff != request_type {
             return Err(Fault::Impossible);
         }
-        Ok(Self { consumed: field(0)?, produced: field(1)?, status: field(3)? & 0xff, checksum: field(31)? })
+        Ok(Self {
+            consumed: field(0)?,
+            produced: field(1)?,
+            status: field(3)? & 0xff,
+            last_block: field(3)? & 0x100 != 0,
+            checksum: field(31)?,
+        })
     }
 }
 
@@ -317,6 +418,91 @@ mod tests {
         set_dword(&mut golden, 9, 3);
         set_dword(&mut golden, 13, 9);
         assert_eq!(bytes, golden);
+    }
+
+    fn piece(form: Form, wrapper: Wrapper, first: bool) -> InflatePiece {
+        let carried = Carried { words: [0x102, 0x3, 0x8000], len: 0x1000, checksum: 0x60ae_f86a };
+        InflatePiece {
+            form,
+            wrapper,
+            first,
+            input: S,
+            input_len: 0x1000,
+            output: D,
+            output_len: 0x2000,
+            context: C,
+            carried,
+        }
+    }
+
+    #[test]
+    fn stream_pieces_equal_the_worked_examples() {
+        // `zip §9.3`, stateful, and §9.2, chunk 2, for what travels from piece to piece.
+        let mut bytes = [0xff; LEN_BYTES];
+        piece(Form::Type3, Wrapper::Gzip, true).encode(7, &mut bytes);
+        let first = [
+            (4, 0x1000),
+            (7, 0x3c00_0000),
+            (9, 0x4003),
+            (14, 0x2000),
+            (18, 0x1000_2000),
+            (19, 0xffff),
+            (20, 0x1000_4000),
+            (21, 0xffff),
+            (22, 0x2000_0040),
+            (23, 0xffff),
+        ];
+        let with = |more: &[(usize, u32)]| dwords(&[&first[..], more].concat());
+        assert_eq!(bytes, with(&[(26, 7)]));
+        piece(Form::Type0, Wrapper::Zlib, false).encode(7, &mut bytes);
+        let next = [
+            (7, 0x0400_0000),
+            (9, 0x0002),
+            (13, 7),
+            (15, 0x102),
+            (28, 0x3),
+            (29, 0x8000),
+            (30, 0x1000),
+            (31, 0x60ae_f86a),
+        ];
+        assert_eq!(bytes, with(&next));
+    }
+
+    #[test]
+    fn stream_answers_are_checked_against_the_request() {
+        let request = piece(Form::Type3, Wrapper::Zlib, true);
+        let answer = |listed: &[(usize, u32)]| {
+            let common = [(0, 0x1000), (1, 0x2000), (9, 0x4002), (30, 5), (31, 6)];
+            request.decode(&dwords(&[&common[..], listed].concat()))
+        };
+        let good = answer(&[(15, 0x0480), (28, 0), (29, 0x8000)]).unwrap();
+        assert_eq!((good.consumed, good.produced, good.ended, good.owes), (0x1000, 0x2000, false, true));
+        assert_eq!(good.carried, Carried { words: [0x0480, 0, 0x8000], len: 5, checksum: 6 });
+        for (words, owes) in
+            [([0, 0, 0], false), ([1, 0, 0], true), ([2, 0, 0], true), ([0, 9, 0], true), ([4, 0, 0], false)]
+        {
+            let [zero, one, two] = words;
+            let found = answer(&[(15, zero), (28, one), (29, two)]).unwrap();
+            assert_eq!((found.ended, found.owes), (false, owes), "{words:?}");
+        }
+        let ended = answer(&[(3, 0x113), (15, 1)]).unwrap();
+        assert_eq!((ended.ended, ended.owes), (true, false));
+        // The end needs both signs (`zip §1.7`).
+        assert!(!answer(&[(3, 0x13)]).unwrap().ended && !answer(&[(3, 0x100)]).unwrap().ended);
+        for status in [0x0d, 0x0e, 0x10, 0x21] {
+            assert_eq!(answer(&[(3, status)]), Err(Fault::Status(status)));
+        }
+        for bad in [(0, 0x1001), (1, 0x2001), (9, 0x4003)] {
+            assert_eq!(answer(&[bad]), Err(Fault::Impossible));
+        }
+    }
+
+    #[test]
+    fn checksums_as_trailers_have_them() {
+        // `zip §2.6`: "123456789".
+        assert_eq!(checksum(Wrapper::Zlib, 0x091e_01de), Some(0x091e_01de));
+        assert_eq!(checksum(Wrapper::Gzip, 0x9b63_d02c), Some(0xcbf4_3926));
+        assert_eq!(checksum(Wrapper::Raw, 1), None);
     }
 
     #[test]

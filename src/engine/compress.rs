@@ -1,15 +1,20 @@
 //! Compression's front doors: deflate segments and whole inflate bodies.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::hardware::{Ask, Core};
 use super::{Outcome, class_of, core};
-use crate::descriptor::zip::{Form, MAX_FLAT_LEN_BYTES};
+use crate::descriptor::zip::{self, Form, MAX_FLAT_LEN_BYTES};
 use crate::health::known;
+use crate::queue::SharedQueue;
 use crate::queue::inflight::Flight;
-use crate::queue::pool::Work;
+use crate::queue::pool::{Device, Work};
 use crate::queue::wait::ErrnoKept;
-use crate::request::compress::{DeflateSegment, DeflatedSegment, InflateBody, Inflated, Window};
+use crate::request::compress::{
+    DeflateSegment, DeflatedSegment, InflateBody, InflatePiece, InflateStream, Inflated, InflatedPiece,
+    Window, Wrapper,
+};
 use crate::{Algorithm, Reason};
 
 /// Requests of this many bytes or fewer, both sides together, are copied; longer ones use the caller's memory.
@@ -32,7 +37,36 @@ pub fn inflate<S>(
     core().inflate(body, check, software)
 }
 
+/// As [`preview`](super::preview), for inflate requests of `wrapper` with `len_bytes` of input.
+/// # Errors
+/// The reason software would be counted under.
+pub fn preview_inflate(wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason> {
+    let _errno = ErrnoKept::new();
+    core().preview_of(Work::Inflate(wrapper), Algorithm::Inflate, len_bytes)
+}
+
+/// Inflates one piece of `stream`, and counts it: one request. `check` is given what the device made, and compares it with
+/// the device's own checksum and, at the end, with the trailer; an answer that fails is thrown away and counted against the
+/// device. A failure of the device is tried once more, on another queue where there is one.
+/// # Errors
+/// The reason for software, counted; `stream` is as it was. The front door goes on in software and adds the bytes with
+/// [`note_software`](super::note_software) and no request.
+pub fn inflate_piece(
+    stream: &mut InflateStream,
+    piece: InflatePiece,
+    check: impl FnOnce(&InflatedPiece) -> bool,
+) -> Result<InflatedPiece, Reason> {
+    core().inflate_piece(stream, piece, check)
+}
+
 impl Ask {
+    fn inflate_piece(stream: &InflateStream, piece: &InflatePiece) -> Self {
+        let len_bytes = piece.input.len();
+        let algorithm = Algorithm::Inflate;
+        let work = Work::Inflate(stream.wrapper);
+        Self { algorithm, class: class_of(algorithm, len_bytes), len_bytes, work }
+    }
+
     fn deflate(segment: &DeflateSegment) -> Self {
         let len_bytes = segment.input.len();
         let algorithm = Algorithm::Deflate;
@@ -129,5 +163,78 @@ impl Core {
             return Err(self.wrong(ask, &device));
         }
         Ok(done)
+    }
+
+    pub(super) fn inflate_piece(
+        &self,
+        stream: &mut InflateStream,
+        piece: InflatePiece,
+        check: impl FnOnce(&InflatedPiece) -> bool,
+    ) -> Result<InflatedPiece, Reason> {
+        let _errno = ErrnoKept::new();
+        let ask = Ask::inflate_piece(stream, &piece);
+        let attempt = self.try_piece(&ask, stream, piece, check);
+        let produced = attempt.as_ref().map_or(0, |done| done.produced);
+        self.count(&ask, attempt.as_ref().err().copied(), produced);
+        attempt
+    }
+
+    fn try_piece(
+        &self,
+        ask: &Ask,
+        stream: &mut InflateStream,
+        piece: InflatePiece,
+        check: impl FnOnce(&InflatedPiece) -> bool,
+    ) -> Result<InflatedPiece, Reason> {
+        let InflatePiece { input, output } = piece;
+        let room = output.len();
+        if input.len() > MAX_FLAT_LEN_BYTES || !(200..=MAX_FLAT_LEN_BYTES).contains(&room) {
+            return Err(Reason::Unsupported);
+        }
+        // Once a stream is the device's, only failure takes it away.
+        let acquired = if stream.is_fresh() { self.acquire(ask) } else { self.acquire_again(ask) };
+        let (device, queue) = acquired?;
+        let mut flown = self.fly_piece(ask, &device, &queue, stream, &input, output);
+        let mut device = device;
+        if let Err(first @ (Reason::TimeOut | Reason::Reset | Reason::DeviceError)) = flown {
+            // Whatever the second attempt says, the first is what there is to tell.
+            let (other, queue) = self.acquire_again(ask).map_err(|_| first)?;
+            let again = self.fly_piece(ask, &other, &queue, stream, &input, vec![0; room]);
+            device = other;
+            flown = match again {
+                Err(Reason::TimeOut | Reason::Reset | Reason::DeviceError | Reason::Busy) => Err(first),
+                again => again,
+            };
+        }
+        let (answer, output, context) = flown?;
+        let done = InflatedPiece {
+            output,
+            consumed: answer.consumed,
+            produced: answer.produced,
+            ended: answer.ended,
+            owes: answer.owes,
+            checksum: zip::checksum(stream.wrapper, answer.carried.checksum),
+        };
+        if !check(&done) {
+            return Err(self.wrong(ask, &device));
+        }
+        stream.context = context;
+        stream.carried = answer.carried;
+        Ok(done)
+    }
+
+    fn fly_piece(
+        &self,
+        ask: &Ask,
+        device: &Device,
+        queue: &SharedQueue,
+        stream: &InflateStream,
+        input: &Arc<Vec<u8>>,
+        output: Vec<u8>,
+    ) -> Result<(zip::InflatedPiece, Vec<u8>, Vec<u8>), Reason> {
+        let flight = self.fly(ask, device, queue, |device| {
+            Flight::inflate_piece(stream, Arc::clone(input), output, device.form)
+        })?;
+        self.judged(ask, device, queue, flight.piece_answer())
     }
 }

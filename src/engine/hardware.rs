@@ -83,6 +83,15 @@ impl Core {
             // Every ZIP device has this one.
             Algorithm::Inflate => Work::Inflate(Wrapper::Zlib),
         };
+        self.preview_of(work, algorithm, len_bytes)
+    }
+
+    pub(super) fn preview_of(
+        &self,
+        work: Work,
+        algorithm: Algorithm,
+        len_bytes: usize,
+    ) -> Result<(), Reason> {
         let ask = Ask { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work };
         let devices = self.route(&ask, Instant::now())?;
         let good = devices.iter().find(|device| device.set(work).health.good());
@@ -147,6 +156,20 @@ impl Core {
         })
     }
 
+    /// A healthy device and a queue of it, for a request whose side is settled: size and cost do not matter any more.
+    pub(super) fn acquire_again(&self, ask: &Ask) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
+        let now = Instant::now();
+        if self.config.policy(ask.algorithm) == Policy::Software {
+            return Err(Reason::Policy);
+        }
+        self.pool.upkeep(now);
+        match self.pool.candidates(ask.work) {
+            (devices, _) if !devices.is_empty() => self.pick(ask, devices, now),
+            (_, true) => Err(Reason::Unsupported),
+            (_, false) => Err(Reason::NoDevice),
+        }
+    }
+
     /// A healthy device and a queue of it.
     pub(super) fn acquire(&self, ask: &Ask) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
         let now = Instant::now();
@@ -163,6 +186,17 @@ impl Core {
             }
             Err(reason) => return Err(reason),
         };
+        self.pick(ask, devices, now)
+    }
+
+    /// The first of `devices` that is healthy and gives a queue.
+    fn pick(
+        &self,
+        ask: &Ask,
+        devices: Vec<Arc<Device>>,
+        now: Instant,
+    ) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
+        let policy = self.config.policy(ask.algorithm);
         let mut refused = Reason::Paused;
         for device in devices {
             let set = device.set(ask.work);

@@ -15,7 +15,7 @@ use crate::queue::fork::PerProcess;
 use crate::queue::wait::ErrnoKept;
 use crate::request::pkey::RsaPrivateKey;
 use crate::{Algorithm, Reason};
-pub use compress::{deflate, inflate};
+pub use compress::{deflate, inflate, inflate_piece, preview_inflate};
 use hardware::{Ask, Core};
 
 /// Who answered.

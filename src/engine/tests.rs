@@ -16,6 +16,8 @@ use crate::queue::pool::{Found, Source};
 use crate::queue::{Opened, fork};
 use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
 
+mod pieces;
+
 mod model {
     //! What the played device computes: enough to see that each answer belongs to its request.
 

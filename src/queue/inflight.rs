@@ -16,9 +16,11 @@ use zeroize::Zeroize;
 use super::slots::Ticket;
 use super::{SharedQueue, Timing};
 use crate::descriptor::hpre::RsaPrivate;
-use crate::descriptor::zip::{self, Deflate, Deflated, Form, Inflate, InflatedSizes};
+use crate::descriptor::zip::{
+    self, Deflate, Deflated, Form, Inflate, InflatePiece, InflatedPiece, InflatedSizes,
+};
 use crate::descriptor::{Descriptor, Fault, MAX_LEN_BYTES};
-use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
+use crate::request::compress::{Carried, DeflateSegment, InflateBody, InflateStream, Window, Wrapper};
 use crate::request::pkey::RsaPrivateKey;
 use crate::secret::Secret;
 use crate::stats::Reason;
@@ -138,6 +140,7 @@ enum Operation {
     Rsa { crt: bool, key: Arc<Secret> },
     Deflate { form: Form, wrapper: Wrapper, window: Window, context: Region },
     Inflate { form: Form, wrapper: Wrapper },
+    InflatePiece { form: Form, wrapper: Wrapper, first: bool, carried: Carried, context: Region },
 }
 
 /// One request with everything it lends: the only maker of descriptors, so that no address in a descriptor belongs to
@@ -180,6 +183,33 @@ impl Flight {
         )
     }
 
+    /// A piece of a stream. The device gets a copy of the stream's context: what it writes there counts only when it
+    /// answers. `output`: its length is the room.
+    pub(crate) fn inflate_piece(
+        stream: &InflateStream,
+        input: Arc<Vec<u8>>,
+        output: Vec<u8>,
+        form: Form,
+    ) -> Box<Self> {
+        let first = stream.is_fresh();
+        let context = if first {
+            Region::zeroed(zip::CONTEXT_LEN_BYTES, false)
+        } else {
+            Region::of(stream.context.clone(), false)
+        };
+        Self::new(
+            Operation::InflatePiece {
+                form,
+                wrapper: stream.wrapper,
+                first,
+                carried: stream.carried,
+                context,
+            },
+            Input::Shared(input),
+            Output::Owned(Region::of(output, false)),
+        )
+    }
+
     fn new(operation: Operation, input: Input, output: Output) -> Box<Self> {
         Box::new(Self { operation, input, output, completed: [0; MAX_LEN_BYTES] })
     }
@@ -192,6 +222,9 @@ impl Flight {
                 self.as_deflate(*form, *wrapper, *window, context).encode(tag, bytes);
             }
             Operation::Inflate { form, wrapper } => self.as_inflate(*form, *wrapper).encode(tag, bytes),
+            Operation::InflatePiece { form, wrapper, first, carried, context } => {
+                self.as_piece(*form, *wrapper, *first, *carried, context).encode(tag, bytes);
+            }
         }
     }
 
@@ -242,6 +275,23 @@ impl Flight {
         Ok(sizes)
     }
 
+    /// The answer of [`Self::inflate_piece`]: what the device reported, its output (of full length) and the context as the
+    /// device left it.
+    /// # Errors
+    /// [`Fault`] of the completed descriptor.
+    pub(crate) fn piece_answer(self: Box<Self>) -> Result<(InflatedPiece, Vec<u8>, Vec<u8>), Fault> {
+        let Operation::InflatePiece { form, wrapper, first, carried, context } = &self.operation else {
+            return Err(Fault::Impossible);
+        };
+        let answer = self.as_piece(*form, *wrapper, *first, *carried, context).decode(&self.completed)?;
+        match (self.operation, self.output) {
+            (Operation::InflatePiece { context, .. }, Output::Owned(output)) => {
+                Ok((answer, output.into_vec(), context.into_vec()))
+            }
+            _ => Err(Fault::Impossible),
+        }
+    }
+
     fn as_rsa(&self, crt: bool, key: &Secret) -> RsaPrivate {
         RsaPrivate {
             crt,
@@ -262,6 +312,29 @@ impl Flight {
             output: self.output.address(),
             output_len: flat_len(self.output.len()),
             context: context.address(),
+        }
+    }
+
+    fn as_piece(
+        &self,
+        form: Form,
+        wrapper: Wrapper,
+        first: bool,
+        carried: Carried,
+        context: &Region,
+    ) -> InflatePiece {
+        let output = self.output.address();
+        InflatePiece {
+            form,
+            wrapper,
+            first,
+            // Of no bytes, any valid address (`zip §3.4`).
+            input: if self.input.len() == 0 { output } else { self.input.address() },
+            input_len: flat_len(self.input.len()),
+            output,
+            output_len: flat_len(self.output.len()),
+            context: context.address(),
+            carried,
         }
     }
 

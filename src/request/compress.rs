@@ -71,3 +71,69 @@ pub struct Inflated {
     /// Bytes written to `output`.
     pub produced: usize,
 }
+
+/// A deflate body that is inflated piece by piece, with everything the device needs to go on: a piece may go to any queue of
+/// any device of the same kind, and a piece that failed leaves this as it was.
+///
+/// Memory: [`InflateStream::LEN_BYTES`] once the first piece was answered.
+#[derive(Clone, Debug)]
+pub struct InflateStream {
+    pub(crate) wrapper: Wrapper,
+    /// The device's memory of the stream (`zip §2.1`); empty before the first piece.
+    pub(crate) context: Vec<u8>,
+    pub(crate) carried: Carried,
+}
+
+impl InflateStream {
+    /// Bytes of the device's memory of a stream.
+    pub const LEN_BYTES: usize = 65_536;
+    /// Most bytes of input, and most of output, in one piece: 8 MiB (`zip §3.1`).
+    pub const PIECE_MAX_BYTES: usize = 8 << 20;
+
+    /// A stream at the first byte after its header. `wrapper`: the trailer to expect and verify.
+    pub fn new(wrapper: Wrapper) -> Self {
+        Self { wrapper, context: Vec::new(), carried: Carried::default() }
+    }
+
+    /// No piece was answered yet.
+    pub fn is_fresh(&self) -> bool {
+        self.context.is_empty()
+    }
+}
+
+/// What travels in the descriptor from piece to piece (`zip §2.2`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// Context words 0 to 2 (`zip §2.3`).
+    pub(crate) words: [u32; 3],
+    /// Running length modulo 2^32.
+    pub(crate) len: u32,
+    /// Running checksum in the device's encoding (`zip §2.6`).
+    pub(crate) checksum: u32,
+}
+
+/// One piece of an [`InflateStream`].
+#[derive(Debug)]
+pub struct InflatePiece {
+    /// What follows the bytes consumed so far; 0 bytes where only output is owed. Shared with the device until it is done.
+    pub input: Arc<Vec<u8>>,
+    /// Its length is the room for plain text: 200 bytes or more (`zip §3.2`). What it holds does not matter.
+    pub output: Vec<u8>,
+}
+
+/// What the device made of an [`InflatePiece`].
+#[derive(Debug)]
+pub struct InflatedPiece {
+    /// The piece's output; plain text in its first `produced` bytes.
+    pub output: Vec<u8>,
+    /// Bytes used of the input, trailer included.
+    pub consumed: usize,
+    /// Bytes of plain text.
+    pub produced: usize,
+    /// The stream is complete and its trailer matched.
+    pub ended: bool,
+    /// More plain text may come without more input.
+    pub owes: bool,
+    /// Checksum of all plain text so far as the device reports it: Adler-32 or CRC-32; `None` for [`Wrapper::Raw`].
+    pub checksum: Option<u32>,
+}
