@@ -68,7 +68,7 @@ impl Context {
 
     /// The algorithms of an operation, or null; the flag is true when the answer may change later.
     pub(crate) fn query(&self, asked: c_int) -> (*const Algorithm, bool) {
-        if !matches!(asked, operation::KEYMGMT | operation::SIGNATURE) || !self.config.rsa {
+        if !matches!(asked, operation::KEYMGMT | operation::KEYEXCH | operation::SIGNATURE) {
             return (std::ptr::null(), false);
         }
         match self.find() {
@@ -86,6 +86,11 @@ impl Context {
         }
     }
 
+    /// The software provider and what is offered over it, when it is there.
+    pub(crate) fn offered(&self) -> Option<(&Arc<Fallback>, &Tables)> {
+        self.find().map(|found| (&found.fallback, &found.tables))
+    }
+
     fn find(&self) -> Option<&Found> {
         let found = self.fallback.get_or_try_init(|| {
             let provider = self.reported.load(Ordering::Acquire);
@@ -94,7 +99,7 @@ impl Context {
             }
             let held = self.core.hold_reported(provider).ok_or(())?;
             let fallback = Fallback::new(held).ok_or(())?;
-            let tables = Tables::new(&fallback);
+            let tables = Tables::new(&fallback, &self.config);
             Ok(Box::new(Found { fallback, tables }))
         });
         found.ok()

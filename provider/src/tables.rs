@@ -1,12 +1,15 @@
 //! The map of the room: which operations we offer, under which names, by which functions.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
 
+use crate::config::{Config, Operation};
+use crate::exports::keymgmt::Row;
 use crate::exports::{base, keymgmt, signature};
 use crate::ffi::bindings::{
     Algorithm, Dispatch, keymgmt as key_ids, operation, provider, signature as sig_ids,
 };
-use crate::ffi::fallback::Fallback;
+use crate::ffi::fallback::{Fallback, KeyFunctions, KeyType};
 
 /// The provider's own functions.
 pub(crate) static PROVIDER: [Dispatch; 8] = [
@@ -20,30 +23,53 @@ pub(crate) static PROVIDER: [Dispatch; 8] = [
     Dispatch::END,
 ];
 
-/// RSA keys. No decoders, encoders or stores: keys come by import and leave by export.
-static RSA_KEYS: [Dispatch; 21] = [
-    Dispatch::new(key_ids::KEYMGMT_NEW, keymgmt::new),
-    Dispatch::new(key_ids::KEYMGMT_FREE, keymgmt::free),
-    Dispatch::new(key_ids::KEYMGMT_GEN_INIT, keymgmt::gen_init),
-    Dispatch::new(key_ids::KEYMGMT_GEN_SET_PARAMS, keymgmt::gen_set_params),
-    Dispatch::new(key_ids::KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt::gen_settable_params),
-    Dispatch::new(key_ids::KEYMGMT_GEN, keymgmt::generate),
-    Dispatch::new(key_ids::KEYMGMT_GEN_CLEANUP, keymgmt::gen_cleanup),
-    Dispatch::new(key_ids::KEYMGMT_GET_PARAMS, keymgmt::get_params),
-    Dispatch::new(key_ids::KEYMGMT_GETTABLE_PARAMS, keymgmt::gettable_params),
-    Dispatch::new(key_ids::KEYMGMT_QUERY_OPERATION_NAME, keymgmt::query_operation_name),
-    Dispatch::new(key_ids::KEYMGMT_HAS, keymgmt::has),
-    Dispatch::new(key_ids::KEYMGMT_VALIDATE, keymgmt::validate),
-    Dispatch::new(key_ids::KEYMGMT_MATCH, keymgmt::matches),
-    Dispatch::new(key_ids::KEYMGMT_IMPORT, keymgmt::import),
-    Dispatch::new(key_ids::KEYMGMT_IMPORT_TYPES, keymgmt::key_types),
-    Dispatch::new(key_ids::KEYMGMT_IMPORT_TYPES_EX, keymgmt::import_types_ex),
-    Dispatch::new(key_ids::KEYMGMT_EXPORT, keymgmt::export),
-    Dispatch::new(key_ids::KEYMGMT_EXPORT_TYPES, keymgmt::key_types),
-    Dispatch::new(key_ids::KEYMGMT_EXPORT_TYPES_EX, keymgmt::export_types_ex),
-    Dispatch::new(key_ids::KEYMGMT_DUP, keymgmt::dup),
-    Dispatch::END,
-];
+/// The functions of a key type, in the running core's own shape: what its provider does not have, ours has not either.
+/// No decoders, encoders or stores: keys come by import and leave by export.
+fn keys_table(key_type: KeyType, functions: &KeyFunctions) -> Vec<Dispatch> {
+    match key_type {
+        KeyType::Rsa => keys_of::<keymgmt::Rsa>(functions),
+        KeyType::RsaPss => keys_of::<keymgmt::RsaPss>(functions),
+        KeyType::Dh => keys_of::<keymgmt::Dh>(functions),
+        KeyType::Ec => keys_of::<keymgmt::Ec>(functions),
+        KeyType::X25519 => keys_of::<keymgmt::X25519>(functions),
+        KeyType::X448 => keys_of::<keymgmt::X448>(functions),
+        KeyType::Sm2 => keys_of::<keymgmt::Sm2>(functions),
+    }
+}
+
+fn keys_of<R: Row>(functions: &KeyFunctions) -> Vec<Dispatch> {
+    let mut table = vec![
+        Dispatch::new(key_ids::KEYMGMT_NEW, keymgmt::new::<R>),
+        Dispatch::new(key_ids::KEYMGMT_FREE, keymgmt::free),
+        Dispatch::new(key_ids::KEYMGMT_GEN_INIT, keymgmt::gen_init::<R>),
+        Dispatch::new(key_ids::KEYMGMT_GEN_SET_PARAMS, keymgmt::gen_set_params),
+        Dispatch::new(key_ids::KEYMGMT_GEN_SETTABLE_PARAMS, keymgmt::gen_settable_params::<R>),
+        Dispatch::new(key_ids::KEYMGMT_GEN, keymgmt::generate),
+        Dispatch::new(key_ids::KEYMGMT_GEN_CLEANUP, keymgmt::gen_cleanup),
+        Dispatch::new(key_ids::KEYMGMT_GET_PARAMS, keymgmt::get_params),
+        Dispatch::new(key_ids::KEYMGMT_GETTABLE_PARAMS, keymgmt::gettable_params::<R>),
+        Dispatch::new(key_ids::KEYMGMT_QUERY_OPERATION_NAME, keymgmt::query_operation_name::<R>),
+        Dispatch::new(key_ids::KEYMGMT_HAS, keymgmt::has),
+        Dispatch::new(key_ids::KEYMGMT_VALIDATE, keymgmt::validate),
+        Dispatch::new(key_ids::KEYMGMT_MATCH, keymgmt::matches),
+        Dispatch::new(key_ids::KEYMGMT_IMPORT, keymgmt::import),
+        Dispatch::new(key_ids::KEYMGMT_IMPORT_TYPES, keymgmt::types::<R>),
+        Dispatch::new(key_ids::KEYMGMT_IMPORT_TYPES_EX, keymgmt::import_types_ex::<R>),
+        Dispatch::new(key_ids::KEYMGMT_EXPORT, keymgmt::export),
+        Dispatch::new(key_ids::KEYMGMT_EXPORT_TYPES, keymgmt::types::<R>),
+        Dispatch::new(key_ids::KEYMGMT_EXPORT_TYPES_EX, keymgmt::export_types_ex::<R>),
+        Dispatch::new(key_ids::KEYMGMT_DUP, keymgmt::dup),
+    ];
+    if functions.takes_template() {
+        table.push(Dispatch::new(key_ids::KEYMGMT_GEN_SET_TEMPLATE, keymgmt::gen_set_template));
+    }
+    if functions.is_settable() {
+        table.push(Dispatch::new(key_ids::KEYMGMT_SET_PARAMS, keymgmt::set_params));
+        table.push(Dispatch::new(key_ids::KEYMGMT_SETTABLE_PARAMS, keymgmt::settable_params::<R>));
+    }
+    table.push(Dispatch::END);
+    table
+}
 
 /// RSA signatures.
 static RSA_SIGNATURES: [Dispatch; 24] = [
@@ -79,36 +105,76 @@ const PROPERTIES: &CStr = c"provider=warpdrive";
 /// What we offer, with the names that the running core's own provider uses. Lives as long as the instance: the core keeps
 /// pointers into it.
 pub(crate) struct Tables {
-    keys: Box<[Algorithm; 2]>,
-    signatures: Box<[Algorithm; 2]>,
-    _names: [CString; 2],
+    keys: Vec<Algorithm>,
+    signatures: Vec<Algorithm>,
+    key_types: Vec<KeyType>,
+    _names: Vec<CString>,
+    _functions: Vec<Cow<'static, [Dispatch]>>,
 }
 
 impl Tables {
-    pub(crate) fn new(fallback: &Fallback) -> Self {
-        let names = [fallback.key_names().to_owned(), fallback.signature_names().to_owned()];
-        let offer = |names: &CStr, implementation: &'static [Dispatch], description: &'static CStr| {
-            let algorithm = Algorithm {
-                names: names.as_ptr(),
-                properties: PROPERTIES.as_ptr(),
-                implementation: implementation.as_ptr(),
-                description: description.as_ptr(),
+    pub(crate) fn new(fallback: &Fallback, config: &Config) -> Self {
+        let mut offer = Offer::default();
+        let mut key_types = Vec::new();
+        let mut keys = Vec::new();
+        for key_type in KeyType::ALL {
+            let Some(listed) = fallback.keys(key_type).filter(|_| config.offers_keys(key_type)) else {
+                continue;
             };
-            Box::new([algorithm, Algorithm::END])
-        };
-        Self {
-            keys: offer(&names[0], &RSA_KEYS, c"warpdrive RSA keys"),
-            signatures: offer(&names[1], &RSA_SIGNATURES, c"warpdrive RSA signatures"),
-            _names: names,
+            let table = keys_table(key_type, listed.functions());
+            keys.push(offer.row(&listed.names, table, c"warpdrive keys"));
+            key_types.push(key_type);
         }
+        let mut signatures = Vec::new();
+        if let Some(listed) = fallback.signatures().filter(|_| config.offers(Operation::RsaSignature)) {
+            signatures.push(offer.row(&listed.names, &RSA_SIGNATURES[..], c"warpdrive RSA signatures"));
+        }
+        for list in [&mut keys, &mut signatures] {
+            list.push(Algorithm::END);
+        }
+        Self { keys, signatures, key_types, _names: offer.names, _functions: offer.functions }
     }
 
     /// The algorithms of `asked`; null when there are none.
     pub(crate) fn of(&self, asked: c_int) -> *const Algorithm {
-        match asked {
-            operation::KEYMGMT => self.keys.as_ptr(),
-            operation::SIGNATURE => self.signatures.as_ptr(),
-            _ => std::ptr::null(),
-        }
+        let list = match asked {
+            operation::KEYMGMT => &self.keys,
+            operation::SIGNATURE => &self.signatures,
+            _ => return std::ptr::null(),
+        };
+        if list.len() > 1 { list.as_ptr() } else { std::ptr::null() }
+    }
+
+    /// Whether keys of the type with this name are offered.
+    pub(crate) fn has_keys(&self, name: &CStr) -> bool {
+        self.key_types.iter().any(|key_type| key_type.name() == name)
+    }
+}
+
+/// Rows being gathered, with what they point to.
+#[derive(Default)]
+struct Offer {
+    names: Vec<CString>,
+    functions: Vec<Cow<'static, [Dispatch]>>,
+}
+
+impl Offer {
+    /// A row; its names and functions stay where they are while this grows, and move with it.
+    fn row(
+        &mut self,
+        names: &CStr,
+        functions: impl Into<Cow<'static, [Dispatch]>>,
+        description: &'static CStr,
+    ) -> Algorithm {
+        let (names, functions) = (names.to_owned(), functions.into());
+        let algorithm = Algorithm {
+            names: names.as_ptr(),
+            properties: PROPERTIES.as_ptr(),
+            implementation: functions.as_ptr(),
+            description: description.as_ptr(),
+        };
+        self.names.push(names);
+        self.functions.push(functions);
+        algorithm
     }
 }

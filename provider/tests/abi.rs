@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::Command;
 
 use warpdrive_provider::ffi::bindings::{
-    Algorithm, Dispatch, Item, Param, core, digest, keymgmt, operation, provider, selection, signature,
+    Algorithm, Dispatch, Item, Param, core, digest, keyexch, keymgmt, operation, provider, selection,
+    signature,
 };
 
 /// Numbers added after 3.0.
@@ -40,15 +41,28 @@ fn expected() -> BTreeMap<String, i64> {
     add("OSSL_PARAM_INTEGER", Param::INTEGER as usize);
     add("OSSL_PARAM_UNSIGNED_INTEGER", Param::UNSIGNED_INTEGER as usize);
     add("OSSL_PARAM_UTF8_STRING", Param::UTF8_STRING as usize);
+    add("OSSL_PARAM_OCTET_STRING", Param::OCTET_STRING as usize);
     add("OSSL_PARAM_UTF8_PTR", Param::UTF8_PTR as usize);
     let mut number = |expression: String, value: i32| {
         expected.insert(expression, i64::from(value));
     };
     number("OSSL_OP_DIGEST".into(), operation::DIGEST);
     number("OSSL_OP_KEYMGMT".into(), operation::KEYMGMT);
+    number("OSSL_OP_KEYEXCH".into(), operation::KEYEXCH);
     number("OSSL_OP_SIGNATURE".into(), operation::SIGNATURE);
+    number("OSSL_KEYMGMT_SELECT_PRIVATE_KEY".into(), selection::PRIVATE_KEY);
+    number("OSSL_KEYMGMT_SELECT_PUBLIC_KEY".into(), selection::PUBLIC_KEY);
     number("OSSL_KEYMGMT_SELECT_KEYPAIR".into(), selection::KEYPAIR);
-    for table in [core::NUMBERS, provider::NUMBERS, digest::NUMBERS, keymgmt::NUMBERS, signature::NUMBERS] {
+    number("OSSL_KEYMGMT_SELECT_DOMAIN_PARAMETERS".into(), selection::DOMAIN_PARAMETERS);
+    number("OSSL_KEYMGMT_SELECT_OTHER_PARAMETERS".into(), selection::OTHER_PARAMETERS);
+    for table in [
+        core::NUMBERS,
+        provider::NUMBERS,
+        digest::NUMBERS,
+        keymgmt::NUMBERS,
+        keyexch::NUMBERS,
+        signature::NUMBERS,
+    ] {
         for (name, value) in table {
             number(format!("OSSL_FUNC_{name}"), *value);
         }

@@ -5,7 +5,7 @@
 //! and is alive, arrays end with their mark, and teardown comes last.
 #![expect(unsafe_code, reason = "C calls these functions with C pointers")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Arc;
 
 use crate::context::Context;
@@ -13,8 +13,9 @@ use crate::error::REASONS;
 use crate::ffi::bindings::{Algorithm, Callback, CoreHandle, Dispatch, Item, Param};
 use crate::ffi::guard::{guard, silence_panics};
 use crate::ffi::handle::{enter, free_shared, shared};
-use crate::ffi::params::{Described, ParamsToFill, describe};
+use crate::ffi::params::{Described, Params, ParamsToFill, describe};
 use crate::ffi::upcalls::Core;
+use crate::tables::Tables;
 use crate::{status, tables};
 
 /// Loads one instance of the provider: the module's only exported symbol (`provider-base(7)`). Returns 1, or 0 when it
@@ -135,14 +136,52 @@ pub(crate) unsafe extern "C" fn reason_strings(_instance: *mut c_void) -> *const
     REASONS.as_ptr()
 }
 
-/// RSA alone needs no capability: TLS groups belong to key exchange, and we add no signature schemes of our own.
+/// The groups of TLS whose keys we have, as the default provider describes them: libssl 3.0 drops a group when the key type
+/// comes from a provider that does not announce it. We add no groups and no signature schemes of our own.
 pub(crate) unsafe extern "C" fn get_capabilities(
-    _instance: *mut c_void,
-    _capability: *const c_char,
-    _callback: Option<Callback>,
-    _argument: *mut c_void,
+    instance: *mut c_void,
+    capability: *const c_char,
+    callback: Option<Callback>,
+    argument: *mut c_void,
 ) -> c_int {
-    1
+    // SAFETY: our instance, a string, and a callback that accepts its argument.
+    unsafe {
+        enter(instance, |context: &Context| {
+            let Some(callback) = callback else { return 0 };
+            if capability.is_null()
+                || !CStr::from_ptr(capability).to_bytes().eq_ignore_ascii_case(b"TLS-GROUP")
+            {
+                return 1;
+            }
+            let Some((fallback, tables)) = context.offered() else { return 1 };
+            let mut filter = GroupFilter { tables, callback, argument };
+            fallback.capabilities(c"TLS-GROUP", pass_group, (&raw mut filter).cast())
+        })
+    }
+}
+
+/// Whom to tell about which groups.
+struct GroupFilter<'a> {
+    tables: &'a Tables,
+    callback: Callback,
+    argument: *mut c_void,
+}
+
+/// Passes a group on when its keys are ours.
+unsafe extern "C" fn pass_group(group: *const Param, filter: *mut c_void) -> c_int {
+    guard(
+        || (),
+        || {
+            // SAFETY: the filter of the running `get_capabilities`, and a terminated array.
+            let (filter, params) = unsafe { (&*filter.cast::<GroupFilter<'_>>(), Params::new(group)) };
+            let key_type = params.text(c"tls-group-alg");
+            if !key_type.is_some_and(|key_type| filter.tables.has_keys(&key_type)) {
+                return 1;
+            }
+            // SAFETY: libcrypto's callback with its own argument.
+            unsafe { (filter.callback)(group, filter.argument) }
+        },
+    )
 }
 
 /// Works without a device, so there is nothing that could fail here; every hardware result is checked when it arrives.

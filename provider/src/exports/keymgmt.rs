@@ -1,4 +1,5 @@
-//! RSA keys as libcrypto calls them (`provider-keymgmt(7)`).
+//! Keys as libcrypto calls them (`provider-keymgmt(7)`): one set of functions, stamped out per key type, because some of
+//! them are given nothing that tells the type.
 //!
 //! # Safety
 //! libcrypto calls these functions: provider contexts are our instances, keys and generations are ours and alive, arrays end
@@ -9,18 +10,40 @@ use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::ffi::bindings::{Callback, Param, selection};
-use crate::ffi::fallback::types_of;
+use crate::exports::key_parts;
+use crate::ffi::bindings::{Callback, Param, operation};
+use crate::ffi::fallback::KeyType;
 use crate::ffi::guard::guard;
-use crate::ffi::handle::{boxed, enter, enter_mut, free_boxed, free_shared, share, shared};
-use crate::ffi::params::{Described, Params, ParamsToFill, describe};
-use crate::ops::keymgmt::rsa::{Generation, Key};
+use crate::ffi::handle::{borrow, boxed, enter, enter_mut, free_boxed, free_shared, share, shared};
+use crate::ffi::params::{Params, ParamsToFill};
+use crate::ops::keymgmt::{Generation, Key};
 
-pub(crate) unsafe extern "C" fn new(instance: *mut c_void) -> *mut c_void {
+/// A key type, as a parameter of the functions below.
+pub(crate) trait Row {
+    /// The type.
+    const TYPE: KeyType;
+}
+
+macro_rules! rows {
+    ($($name:ident)*) => { $(
+        /// Stands for the key type of this name.
+        pub(crate) struct $name;
+
+        impl Row for $name {
+            const TYPE: KeyType = KeyType::$name;
+        }
+    )* };
+}
+
+rows! { Rsa RsaPss Dh Ec X25519 X448 Sm2 }
+
+pub(crate) unsafe extern "C" fn new<R: Row>(instance: *mut c_void) -> *mut c_void {
     // SAFETY: our instance.
     unsafe {
         enter(instance, |_: &Context| {
-            share(instance).and_then(Key::new).map_or(std::ptr::null_mut(), |key| shared(Arc::new(key)))
+            share(instance)
+                .and_then(|context| Key::new(context, R::TYPE))
+                .map_or(std::ptr::null_mut(), |key| shared(Arc::new(key)))
         })
     }
 }
@@ -30,7 +53,7 @@ pub(crate) unsafe extern "C" fn free(key: *mut c_void) {
     guard(|| (), || unsafe { free_shared::<Key>(key) });
 }
 
-pub(crate) unsafe extern "C" fn gen_init(
+pub(crate) unsafe extern "C" fn gen_init<R: Row>(
     instance: *mut c_void,
     selection: c_int,
     params: *const Param,
@@ -39,8 +62,17 @@ pub(crate) unsafe extern "C" fn gen_init(
     unsafe {
         enter(instance, |_: &Context| {
             share(instance)
-                .and_then(|context| Generation::new(context, selection, Params::new(params)))
+                .and_then(|context| Generation::new(context, R::TYPE, selection, Params::new(params)))
                 .map_or(std::ptr::null_mut(), boxed)
+        })
+    }
+}
+
+pub(crate) unsafe extern "C" fn gen_set_template(generation: *mut c_void, template: *mut c_void) -> c_int {
+    // SAFETY: our generation, and our key or null.
+    unsafe {
+        enter_mut(generation, |generation: &mut Generation| {
+            borrow(template).map_or(0, |template: &Key| generation.set_template(template))
         })
     }
 }
@@ -50,16 +82,13 @@ pub(crate) unsafe extern "C" fn gen_set_params(generation: *mut c_void, params: 
     unsafe { enter_mut(generation, |generation: &mut Generation| generation.set_params(Params::new(params))) }
 }
 
-pub(crate) unsafe extern "C" fn gen_settable_params(
+pub(crate) unsafe extern "C" fn gen_settable_params<R: Row>(
     generation: *mut c_void,
     instance: *mut c_void,
 ) -> *const Param {
     // SAFETY: our instance, and our generation or null.
     unsafe {
-        enter(instance, |context: &Context| {
-            let generation = crate::ffi::handle::borrow::<Generation>(generation);
-            Generation::settable_params(generation, context)
-        })
+        enter(instance, |context: &Context| Generation::settable_params(borrow(generation), R::TYPE, context))
     }
 }
 
@@ -87,17 +116,37 @@ pub(crate) unsafe extern "C" fn get_params(key: *mut c_void, params: *mut Param)
     unsafe { enter(key, |key: &Key| key.software().get_params(ParamsToFill::new(params))) }
 }
 
-pub(crate) unsafe extern "C" fn gettable_params(instance: *mut c_void) -> *const Param {
+pub(crate) unsafe extern "C" fn gettable_params<R: Row>(instance: *mut c_void) -> *const Param {
     // SAFETY: our instance.
     unsafe {
         enter(instance, |context: &Context| {
-            context.fallback().map_or(std::ptr::null(), |fallback| fallback.key_gettable_params())
+            context.fallback().map_or(std::ptr::null(), |fallback| fallback.key_gettable_params(R::TYPE))
         })
     }
 }
 
-pub(crate) unsafe extern "C" fn query_operation_name(_operation: c_int) -> *const c_char {
-    c"RSA".as_ptr()
+pub(crate) unsafe extern "C" fn set_params(key: *mut c_void, params: *const Param) -> c_int {
+    // SAFETY: our key and a terminated array.
+    unsafe { enter(key, |key: &Key| key.set_params(Params::new(params))) }
+}
+
+pub(crate) unsafe extern "C" fn settable_params<R: Row>(instance: *mut c_void) -> *const Param {
+    // SAFETY: our instance.
+    unsafe {
+        enter(instance, |context: &Context| {
+            context.fallback().map_or(std::ptr::null(), |fallback| fallback.key_settable_params(R::TYPE))
+        })
+    }
+}
+
+/// The name under which an operation with such a key is fetched; null where that is the key type's own name.
+pub(crate) unsafe extern "C" fn query_operation_name<R: Row>(asked: c_int) -> *const c_char {
+    match (R::TYPE, asked) {
+        (KeyType::Rsa | KeyType::RsaPss, _) => c"RSA".as_ptr(),
+        (KeyType::Ec, operation::KEYEXCH) => c"ECDH".as_ptr(),
+        (KeyType::Ec, operation::SIGNATURE) => c"ECDSA".as_ptr(),
+        _ => std::ptr::null(),
+    }
 }
 
 pub(crate) unsafe extern "C" fn has(key: *mut c_void, selection: c_int) -> c_int {
@@ -143,63 +192,36 @@ pub(crate) unsafe extern "C" fn dup(key: *mut c_void, selection: c_int) -> *mut 
     }
 }
 
-/// The numbers of an RSA key (`EVP_PKEY-RSA(7)`): up to ten primes.
-static KEY_TYPES: Described<33> = Described::new([
-    describe(c"n", Param::UNSIGNED_INTEGER),
-    describe(c"e", Param::UNSIGNED_INTEGER),
-    describe(c"d", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor1", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor2", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor3", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor4", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor5", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor6", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor7", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor8", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor9", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-factor10", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent1", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent2", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent3", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent4", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent5", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent6", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent7", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent8", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent9", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-exponent10", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient1", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient2", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient3", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient4", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient5", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient6", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient7", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient8", Param::UNSIGNED_INTEGER),
-    describe(c"rsa-coefficient9", Param::UNSIGNED_INTEGER),
-    Param::END,
-]);
-
 /// What import takes and export gives. This call names no instance, so the answer is our own; newer cores ask through
 /// the two functions below.
-pub(crate) unsafe extern "C" fn key_types(asked: c_int) -> *const Param {
-    if asked & selection::KEYPAIR == 0 { std::ptr::null() } else { KEY_TYPES.raw() }
+pub(crate) unsafe extern "C" fn types<R: Row>(selection: c_int) -> *const Param {
+    key_parts::of(R::TYPE, selection)
 }
 
-pub(crate) unsafe extern "C" fn import_types_ex(instance: *mut c_void, selection: c_int) -> *const Param {
+pub(crate) unsafe extern "C" fn import_types_ex<R: Row>(
+    instance: *mut c_void,
+    selection: c_int,
+) -> *const Param {
     // SAFETY: our instance.
     unsafe {
         enter(instance, |context: &Context| {
-            context.fallback().map_or(std::ptr::null(), |fallback| types_of(fallback, selection, true))
+            context
+                .fallback()
+                .map_or(std::ptr::null(), |fallback| fallback.key_parts(R::TYPE, selection, true))
         })
     }
 }
 
-pub(crate) unsafe extern "C" fn export_types_ex(instance: *mut c_void, selection: c_int) -> *const Param {
+pub(crate) unsafe extern "C" fn export_types_ex<R: Row>(
+    instance: *mut c_void,
+    selection: c_int,
+) -> *const Param {
     // SAFETY: our instance.
     unsafe {
         enter(instance, |context: &Context| {
-            context.fallback().map_or(std::ptr::null(), |fallback| types_of(fallback, selection, false))
+            context
+                .fallback()
+                .map_or(std::ptr::null(), |fallback| fallback.key_parts(R::TYPE, selection, false))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The functions C calls. Each one is: guard, checked pointers, safe call, C value.
 
 pub(crate) mod base;
+mod key_parts;
 pub(crate) mod keymgmt;
 pub(crate) mod signature;

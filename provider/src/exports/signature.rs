@@ -14,7 +14,7 @@ use crate::ffi::bindings::Param;
 use crate::ffi::guard::guard;
 use crate::ffi::handle::{Input, Output, borrow, boxed, enter, enter_mut, free_boxed, share};
 use crate::ffi::params::{Params, ParamsToFill};
-use crate::ops::keymgmt::rsa::Key;
+use crate::ops::keymgmt::Key;
 use crate::ops::signature::Signature;
 
 /// # Safety

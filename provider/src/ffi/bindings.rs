@@ -142,6 +142,8 @@ impl Param {
     pub const UNSIGNED_INTEGER: c_uint = 2;
     /// Text in a buffer.
     pub const UTF8_STRING: c_uint = 4;
+    /// Bytes in a buffer.
+    pub const OCTET_STRING: c_uint = 5;
     /// A pointer to text.
     pub const UTF8_PTR: c_uint = 6;
     /// `return_size` of a parameter nobody answered.
@@ -167,6 +169,8 @@ pub mod operation {
     pub const DIGEST: c_int = 1;
     /// `OSSL_OP_KEYMGMT`.
     pub const KEYMGMT: c_int = 10;
+    /// `OSSL_OP_KEYEXCH`.
+    pub const KEYEXCH: c_int = 11;
     /// `OSSL_OP_SIGNATURE`.
     pub const SIGNATURE: c_int = 12;
 }
@@ -175,8 +179,16 @@ pub mod operation {
 pub mod selection {
     use std::ffi::c_int;
 
+    /// The private number.
+    pub const PRIVATE_KEY: c_int = 0x01;
+    /// The public number.
+    pub const PUBLIC_KEY: c_int = 0x02;
     /// Private and public numbers.
     pub const KEYPAIR: c_int = 0x03;
+    /// The group or curve.
+    pub const DOMAIN_PARAMETERS: c_int = 0x04;
+    /// What belongs to neither.
+    pub const OTHER_PARAMETERS: c_int = 0x80;
 }
 
 /// Declares the functions of one table: number, type.
@@ -262,6 +274,7 @@ functions! {
     keymgmt {
         KEYMGMT_NEW = 1, New(Raw) -> Key;
         KEYMGMT_GEN_INIT = 2, GenInit(Raw, c_int, ParamsIn) -> Ctx;
+        KEYMGMT_GEN_SET_TEMPLATE = 3, GenSetTemplate(Ctx, Key) -> c_int;
         KEYMGMT_GEN_SET_PARAMS = 4, GenSetParams(Ctx, ParamsIn) -> c_int;
         KEYMGMT_GEN_SETTABLE_PARAMS = 5, GenSettableParams(Ctx, Raw) -> ParamsIn;
         KEYMGMT_GEN = 6, Gen(Ctx, Option<Callback>, Raw) -> Key;
@@ -269,6 +282,8 @@ functions! {
         KEYMGMT_FREE = 10, Free(Key);
         KEYMGMT_GET_PARAMS = 11, GetParams(Key, ParamsOut) -> c_int;
         KEYMGMT_GETTABLE_PARAMS = 12, GettableParams(Raw) -> ParamsIn;
+        KEYMGMT_SET_PARAMS = 13, SetParams(Key, ParamsIn) -> c_int;
+        KEYMGMT_SETTABLE_PARAMS = 14, SettableParams(Raw) -> ParamsIn;
         KEYMGMT_QUERY_OPERATION_NAME = 20, QueryOperationName(c_int) -> Name;
         KEYMGMT_HAS = 21, Has(Key, c_int) -> c_int;
         KEYMGMT_VALIDATE = 22, Validate(Key, c_int, c_int) -> c_int;
@@ -280,6 +295,22 @@ functions! {
         KEYMGMT_DUP = 44, Dup(Key, c_int) -> Key;
         KEYMGMT_IMPORT_TYPES_EX = 45, ImportTypesEx(Raw, c_int) -> ParamsIn;
         KEYMGMT_EXPORT_TYPES_EX = 46, ExportTypesEx(Raw, c_int) -> ParamsIn;
+    }
+}
+
+functions! {
+    /// Functions of a key exchange.
+    keyexch {
+        KEYEXCH_NEWCTX = 1, Newctx(Raw) -> Ctx;
+        KEYEXCH_INIT = 2, Init(Ctx, Key, ParamsIn) -> c_int;
+        KEYEXCH_DERIVE = 3, Derive(Ctx, BytesOut, *mut usize, usize) -> c_int;
+        KEYEXCH_SET_PEER = 4, SetPeer(Ctx, Key) -> c_int;
+        KEYEXCH_FREECTX = 5, Freectx(Ctx);
+        KEYEXCH_DUPCTX = 6, Dupctx(Ctx) -> Ctx;
+        KEYEXCH_SET_CTX_PARAMS = 7, SetCtxParams(Ctx, ParamsIn) -> c_int;
+        KEYEXCH_SETTABLE_CTX_PARAMS = 8, SettableCtxParams(Ctx, Raw) -> ParamsIn;
+        KEYEXCH_GET_CTX_PARAMS = 9, GetCtxParams(Ctx, ParamsOut) -> c_int;
+        KEYEXCH_GETTABLE_CTX_PARAMS = 10, GettableCtxParams(Ctx, Raw) -> ParamsIn;
     }
 }
 

@@ -194,6 +194,11 @@ impl<'a> Own<'a> {
         Self::new(key, Param::INTEGER, value.cast(), size_of::<c_int>())
     }
 
+    /// A big number to send, in native byte order.
+    pub(crate) fn number(key: &'static CStr, value: &'a mut [u8]) -> Self {
+        Self::new(key, Param::UNSIGNED_INTEGER, value.as_mut_ptr(), value.len())
+    }
+
     /// A text to send.
     pub(crate) fn text(key: &'static CStr, value: &'a CStr) -> Self {
         // Sent arrays are only read.

@@ -17,7 +17,8 @@ use crate::ffi::fallback::{Digest, DigestContext, Fallback, Parameters, Signatur
 use crate::ffi::handle::{Input, Output, Reports};
 use crate::ffi::params::{Own, Params, ParamsToFill, to_send};
 use crate::ffi::random;
-use crate::ops::keymgmt::rsa::{DeviceKey, Key};
+use crate::ops::keymgmt::Key;
+use crate::ops::keymgmt::rsa::DeviceKey;
 
 /// Padding modes (`RSA_*_PADDING` in `openssl/rsa.h`).
 const PKCS1: c_int = 1;
@@ -146,7 +147,7 @@ impl Signature {
         }
         let key = if self.is_signing { self.key.clone() } else { None };
         let Some(key) = key else { return self.software.sign(output, message) };
-        let algorithm = key.algorithm();
+        let algorithm = key.rsa_algorithm();
         let prepared = self
             .may_use_device(&key)
             .and_then(|()| self.software.parameters().ok_or(Why::Unsupported))
@@ -212,7 +213,7 @@ impl Signature {
         self.may_use_device(&key).ok()?;
         let parameters = self.software.parameters()?;
         let digest = signable(self.software.fallback(), &parameters).ok()??;
-        key.device()?;
+        key.rsa()?;
         DigestContext::new(self.software.fallback(), digest)
     }
 
@@ -236,7 +237,7 @@ impl Signature {
                 let signed = self.software.digest_sign_final(output);
                 let Some(key) = &self.key else { return signed };
                 let reason = self.may_use_device(key).err().unwrap_or(Why::Unsupported);
-                count(key.algorithm(), reason, key.len_bytes(), signed)
+                count(key.rsa_algorithm(), reason, key.len_bytes(), signed)
             }
             Message::Ours(digest) => self.sign_digest(digest, output).unwrap_or_else(|| {
                 Reason::Internal.raise(self.context.core(), c"digest_sign_final", "");
@@ -261,7 +262,7 @@ impl Signature {
         };
         Some(match prepared {
             Ok((device, encoded)) => deliver(&context, &key, device, &encoded, output, software),
-            Err(reason) => count(key.algorithm(), reason, key.len_bytes(), software(output)),
+            Err(reason) => count(key.rsa_algorithm(), reason, key.len_bytes(), software(output)),
         })
     }
 
@@ -304,7 +305,7 @@ impl Signature {
         if !self.context.config().rsa_private {
             return Err(Why::Policy);
         }
-        match preview(key.algorithm(), key.len_bytes()) {
+        match preview(key.rsa_algorithm(), key.len_bytes()) {
             Err(reason @ (Why::NoDevice | Why::Unsupported)) => Err(reason),
             _ => Ok(()),
         }
@@ -320,7 +321,7 @@ impl Signature {
     ) -> Result<(&'a DeviceKey, Vec<u8>), Why> {
         let fallback = self.software.fallback();
         let digest = signable(fallback, parameters)?;
-        let device = key.device().ok_or(Why::Unsupported)?;
+        let device = key.rsa().ok_or(Why::Unsupported)?;
         let len = device.modulus.len();
         if room < len {
             return Err(Why::Unsupported);
@@ -474,9 +475,9 @@ fn deliver(
     let mut room = [0; MAX_LEN_BYTES];
     let Some(answer) = room.get_mut(..encoded.len()) else { return 0 };
     let check = |signature: &[u8]| {
-        if context.core().without_errors(|| opens_to(key, signature, encoded)) {
+        if context.core().without_errors(|| opens_to(key, device, signature, encoded)) {
             Verdict::Right
-        } else if key.is_sound(device) {
+        } else if key.is_sound() {
             Verdict::Wrong
         } else {
             Verdict::BadInput
@@ -489,11 +490,12 @@ fn deliver(
 }
 
 /// Whether `signature`^e mod n is `encoded`, by the default provider's own public operation.
-fn opens_to(key: &Key, signature: &[u8], encoded: &[u8]) -> bool {
+fn opens_to(key: &Key, device: &DeviceKey, signature: &[u8], encoded: &[u8]) -> bool {
     let Some(mut opener) = SignatureContext::new(key.software().fallback(), None) else { return false };
+    let public = device.opener(key.software());
     let mut padding = NONE;
     let array = [Own::int(c"pad-mode", &mut padding), Own::END];
-    if opener.verify_recover_init(Some(key.software()), to_send(&array)) != 1 {
+    if opener.verify_recover_init(Some(public), to_send(&array)) != 1 {
         return false;
     }
     let (mut opened, mut len) = ([0; MAX_LEN_BYTES], 0);

@@ -1,7 +1,7 @@
-//! The default provider's RSA keys.
+//! The default provider's keys.
 #![expect(unsafe_code, reason = "calls the default provider's functions")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -9,8 +9,39 @@ use super::{Fallback, copied_functions};
 use crate::ffi::bindings::{Callback, Param};
 use crate::ffi::params::{Own, Params, ParamsToFill, to_fill};
 
+/// A key type that we know. `DHX` and the rest stay with the default provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyType {
+    Rsa,
+    RsaPss,
+    Dh,
+    Ec,
+    X25519,
+    X448,
+    Sm2,
+}
+
+impl KeyType {
+    /// Every one.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Rsa, Self::RsaPss, Self::Dh, Self::Ec, Self::X25519, Self::X448, Self::Sm2];
+
+    /// The name under which every OpenSSL 3 knows it.
+    pub(crate) const fn name(self) -> &'static CStr {
+        match self {
+            Self::Rsa => c"RSA",
+            Self::RsaPss => c"RSA-PSS",
+            Self::Dh => c"DH",
+            Self::Ec => c"EC",
+            Self::X25519 => c"X25519",
+            Self::X448 => c"X448",
+            Self::Sm2 => c"SM2",
+        }
+    }
+}
+
 copied_functions! {
-    /// The functions of the RSA key type.
+    /// The functions of a key type.
     KeyFunctions from keymgmt {
         new: KEYMGMT_NEW as New,
         gen_init: KEYMGMT_GEN_INIT as GenInit,
@@ -30,20 +61,73 @@ copied_functions! {
         export_types: KEYMGMT_EXPORT_TYPES as ExportTypes,
         dup: KEYMGMT_DUP as Dup,
     }
-}
-
-/// Functions of the key type that need no key.
-impl Fallback {
-    /// What a key can tell.
-    pub(crate) fn key_gettable_params(&self) -> *const Param {
-        // SAFETY: the provider's function with the provider's context.
-        unsafe { (self.keys.gettable_params)(self.context) }
+    or nothing {
+        gen_set_template: KEYMGMT_GEN_SET_TEMPLATE as GenSetTemplate,
+        set_params: KEYMGMT_SET_PARAMS as SetParams,
+        settable_params: KEYMGMT_SETTABLE_PARAMS as SettableParams,
     }
 }
 
-/// An RSA key of the default provider.
+impl KeyFunctions {
+    /// Whether key generation can start from another key's parameters.
+    pub(crate) fn takes_template(&self) -> bool {
+        self.gen_set_template.is_some()
+    }
+
+    /// Whether something can be changed in a key.
+    pub(crate) fn is_settable(&self) -> bool {
+        self.set_params.is_some() && self.settable_params.is_some()
+    }
+}
+
+/// Functions of a key type that need no key. Null when the running core's provider lacks the type.
+impl Fallback {
+    /// What a key can tell.
+    pub(crate) fn key_gettable_params(&self, key_type: KeyType) -> *const Param {
+        self.keys(key_type).map_or(std::ptr::null(), |keys| {
+            // SAFETY: the provider's function with the provider's context.
+            unsafe { (keys.functions.gettable_params)(self.context) }
+        })
+    }
+
+    /// What can be changed in a key.
+    pub(crate) fn key_settable_params(&self, key_type: KeyType) -> *const Param {
+        let settable_params = self.keys(key_type).and_then(|keys| keys.functions.settable_params);
+        settable_params.map_or(std::ptr::null(), |settable_params| {
+            // SAFETY: the provider's function with the provider's context.
+            unsafe { settable_params(self.context) }
+        })
+    }
+
+    /// What `import` accepts or `export` gives for a selection.
+    pub(crate) fn key_parts(&self, key_type: KeyType, selection: c_int, import: bool) -> *const Param {
+        self.keys(key_type).map_or(std::ptr::null(), |keys| {
+            let functions = &keys.functions;
+            let function = if import { functions.import_types } else { functions.export_types };
+            // SAFETY: the provider's functions; they take nothing of ours.
+            unsafe { function(selection) }
+        })
+    }
+
+    /// What key generation can be told; `generation` may be absent.
+    pub(crate) fn generation_settable_params(
+        &self,
+        key_type: KeyType,
+        generation: Option<&Generation>,
+    ) -> *const Param {
+        let raw = generation.map_or(std::ptr::null_mut(), |generation| generation.raw.as_ptr());
+        self.keys(key_type).map_or(std::ptr::null(), |keys| {
+            // SAFETY: the provider's own context and generation.
+            unsafe { (keys.functions.gen_settable_params)(raw, self.context) }
+        })
+    }
+}
+
+/// A key of the default provider.
 pub(crate) struct Key {
     raw: NonNull<c_void>,
+    key_type: KeyType,
+    functions: KeyFunctions,
     fallback: Arc<Fallback>,
 }
 
@@ -53,14 +137,17 @@ unsafe impl Send for Key {}
 unsafe impl Sync for Key {}
 
 impl Key {
-    fn own(fallback: &Arc<Fallback>, raw: *mut c_void) -> Option<Self> {
-        Some(Self { raw: NonNull::new(raw)?, fallback: Arc::clone(fallback) })
+    /// An empty key; `None` when the provider lacks the type or refuses.
+    pub(crate) fn new(fallback: &Arc<Fallback>, key_type: KeyType) -> Option<Self> {
+        let functions = fallback.keys(key_type)?.functions;
+        // SAFETY: the provider's function with the provider's context.
+        let raw = NonNull::new(unsafe { (functions.new)(fallback.context) })?;
+        Some(Self { raw, key_type, functions, fallback: Arc::clone(fallback) })
     }
 
-    /// An empty key.
-    pub(crate) fn new(fallback: &Arc<Fallback>) -> Option<Self> {
-        // SAFETY: the provider's function with the provider's context.
-        Self::own(fallback, unsafe { (fallback.keys.new)(fallback.context) })
+    /// Its type.
+    pub(crate) fn key_type(&self) -> KeyType {
+        self.key_type
     }
 
     /// The provider it lives in.
@@ -75,27 +162,36 @@ impl Key {
 
     pub(crate) fn get_params(&self, mut params: ParamsToFill<'_>) -> c_int {
         // SAFETY: our key, and a terminated array.
-        unsafe { (self.fallback.keys.get_params)(self.raw(), params.raw()) }
+        unsafe { (self.functions.get_params)(self.raw(), params.raw()) }
+    }
+
+    /// Changes something; 0 when nothing can be changed in keys of this type.
+    pub(crate) fn set_params(&self, params: Params<'_>) -> c_int {
+        // SAFETY: our key, and a terminated array.
+        self.functions.set_params.map_or(0, |set_params| unsafe { set_params(self.raw(), params.raw()) })
     }
 
     pub(crate) fn has(&self, selection: c_int) -> c_int {
         // SAFETY: our key.
-        unsafe { (self.fallback.keys.has)(self.raw(), selection) }
+        unsafe { (self.functions.has)(self.raw(), selection) }
     }
 
     pub(crate) fn validate(&self, selection: c_int, check: c_int) -> c_int {
         // SAFETY: our key.
-        unsafe { (self.fallback.keys.validate)(self.raw(), selection, check) }
+        unsafe { (self.functions.validate)(self.raw(), selection, check) }
     }
 
     pub(crate) fn matches(&self, other: &Self, selection: c_int) -> c_int {
+        if self.key_type != other.key_type {
+            return 0;
+        }
         // SAFETY: two keys of the same provider type; both come from instances of one libcrypto.
-        unsafe { (self.fallback.keys.matches)(self.raw(), other.raw(), selection) }
+        unsafe { (self.functions.matches)(self.raw(), other.raw(), selection) }
     }
 
     pub(crate) fn import(&self, selection: c_int, params: Params<'_>) -> c_int {
         // SAFETY: our key, and a terminated array.
-        unsafe { (self.fallback.keys.import)(self.raw(), selection, params.raw()) }
+        unsafe { (self.functions.import)(self.raw(), selection, params.raw()) }
     }
 
     /// Hands the key's numbers to a C callback.
@@ -109,7 +205,7 @@ impl Key {
         argument: *mut c_void,
     ) -> c_int {
         // SAFETY: our key; the caller's promise.
-        unsafe { (self.fallback.keys.export)(self.raw(), selection, callback, argument) }
+        unsafe { (self.functions.export)(self.raw(), selection, callback, argument) }
     }
 
     /// Hands the key's numbers to `visit`; they are gone when it returns.
@@ -134,7 +230,9 @@ impl Key {
     /// A copy of the selected parts.
     pub(crate) fn duplicate(&self, selection: c_int) -> Option<Self> {
         // SAFETY: our key.
-        Self::own(&self.fallback, unsafe { (self.fallback.keys.dup)(self.raw(), selection) })
+        let raw = NonNull::new(unsafe { (self.functions.dup)(self.raw(), selection) })?;
+        let (key_type, functions) = (self.key_type, self.functions);
+        Some(Self { raw, key_type, functions, fallback: Arc::clone(&self.fallback) })
     }
 
     /// Size of the modulus in bits, 0 when there is none.
@@ -151,20 +249,15 @@ impl Key {
 impl Drop for Key {
     fn drop(&mut self) {
         // SAFETY: our key, freed once.
-        unsafe { (self.fallback.keys.free)(self.raw()) }
+        unsafe { (self.functions.free)(self.raw()) }
     }
-}
-
-/// What `import` accepts or `export` gives for a selection.
-pub(crate) fn types_of(fallback: &Fallback, selection: c_int, import: bool) -> *const Param {
-    let function = if import { fallback.keys.import_types } else { fallback.keys.export_types };
-    // SAFETY: the provider's functions; they take nothing of ours.
-    unsafe { function(selection) }
 }
 
 /// A key being generated by the default provider.
 pub(crate) struct Generation {
     raw: NonNull<c_void>,
+    key_type: KeyType,
+    functions: KeyFunctions,
     fallback: Arc<Fallback>,
 }
 
@@ -172,38 +265,47 @@ pub(crate) struct Generation {
 unsafe impl Send for Generation {}
 
 impl Generation {
-    pub(crate) fn new(fallback: &Arc<Fallback>, selection: c_int, params: Params<'_>) -> Option<Self> {
+    pub(crate) fn new(
+        fallback: &Arc<Fallback>,
+        key_type: KeyType,
+        selection: c_int,
+        params: Params<'_>,
+    ) -> Option<Self> {
+        let functions = fallback.keys(key_type)?.functions;
         // SAFETY: the provider's function with the provider's context, and a terminated array.
-        let raw = unsafe { (fallback.keys.gen_init)(fallback.context, selection, params.raw()) };
-        Some(Self { raw: NonNull::new(raw)?, fallback: Arc::clone(fallback) })
+        let raw = NonNull::new(unsafe { (functions.gen_init)(fallback.context, selection, params.raw()) })?;
+        Some(Self { raw, key_type, functions, fallback: Arc::clone(fallback) })
+    }
+
+    /// Starts from the parameters of `template`; 0 when keys of this type have none.
+    pub(crate) fn set_template(&mut self, template: &Key) -> c_int {
+        if template.key_type != self.key_type {
+            return 0;
+        }
+        self.functions.gen_set_template.map_or(0, |set_template| {
+            // SAFETY: our context, and a key of the same type of the same provider.
+            unsafe { set_template(self.raw.as_ptr(), template.raw()) }
+        })
     }
 
     pub(crate) fn set_params(&mut self, params: Params<'_>) -> c_int {
         // SAFETY: our context, and a terminated array.
-        unsafe { (self.fallback.keys.gen_set_params)(self.raw.as_ptr(), params.raw()) }
+        unsafe { (self.functions.gen_set_params)(self.raw.as_ptr(), params.raw()) }
     }
 
     /// # Safety
     /// `progress` accepts a parameter array and `argument`.
     pub(crate) unsafe fn run(&mut self, progress: Option<Callback>, argument: *mut c_void) -> Option<Key> {
         // SAFETY: our context; the caller's promise.
-        let raw = unsafe { (self.fallback.keys.generate)(self.raw.as_ptr(), progress, argument) };
-        Key::own(&self.fallback, raw)
-    }
-}
-
-impl Fallback {
-    /// What key generation can be told.
-    pub(crate) fn generation_settable_params(&self, generation: Option<&Generation>) -> *const Param {
-        let raw = generation.map_or(std::ptr::null_mut(), |generation| generation.raw.as_ptr());
-        // SAFETY: the provider's own context and generation.
-        unsafe { (self.keys.gen_settable_params)(raw, self.context) }
+        let raw = NonNull::new(unsafe { (self.functions.generate)(self.raw.as_ptr(), progress, argument) })?;
+        let (key_type, functions) = (self.key_type, self.functions);
+        Some(Key { raw, key_type, functions, fallback: Arc::clone(&self.fallback) })
     }
 }
 
 impl Drop for Generation {
     fn drop(&mut self) {
         // SAFETY: our context, freed once.
-        unsafe { (self.fallback.keys.gen_cleanup)(self.raw.as_ptr()) }
+        unsafe { (self.functions.gen_cleanup)(self.raw.as_ptr()) }
     }
 }

@@ -14,19 +14,23 @@ use std::sync::Arc;
 use once_cell::race::OnceBox;
 
 pub(crate) use digest::{Digest, DigestContext};
-pub(crate) use key::{Generation, Key, KeyFunctions, types_of};
+pub(crate) use key::{Generation, Key, KeyFunctions, KeyType};
 pub(crate) use signature::{Parameters, SignatureContext, SignatureFunctions};
 
-use super::bindings::{Algorithm, Dispatch, operation, provider};
+use super::bindings::{Algorithm, Callback, Dispatch, operation, provider};
 use super::upcalls::Held;
 
-/// Declares a struct of functions and how to copy them: all or nothing.
+/// Declares a struct of functions and how to copy them: all of the first block or nothing, and of the second what is there.
 macro_rules! copied_functions {
-    ($(#[$doc:meta])* $name:ident from $module:ident { $($field:ident: $id:ident as $function:ident,)* }) => {
+    (
+        $(#[$doc:meta])* $name:ident from $module:ident { $($field:ident: $id:ident as $function:ident,)* }
+        $(or nothing { $($extra:ident: $extra_id:ident as $extra_function:ident,)* })?
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(crate) struct $name {
             $($field: $crate::ffi::bindings::$module::$function,)*
+            $($($extra: Option<$crate::ffi::bindings::$module::$extra_function>,)*)?
         }
 
         impl $name {
@@ -38,6 +42,8 @@ macro_rules! copied_functions {
                 Some(Self {
                     // SAFETY: the caller's promise.
                     $($field: unsafe { $crate::ffi::bindings::Dispatch::find(table, $crate::ffi::bindings::$module::$id) }?,)*
+                    // SAFETY: as above.
+                    $($($extra: unsafe { $crate::ffi::bindings::Dispatch::find(table, $crate::ffi::bindings::$module::$extra_id) },)*)?
                 })
             }
         }
@@ -45,16 +51,30 @@ macro_rules! copied_functions {
 }
 use copied_functions;
 
-/// The default provider, held, with the functions we use.
+/// An algorithm of the default provider.
+pub(crate) struct Listed<F> {
+    /// Names and OIDs, as the running core knows them.
+    pub(crate) names: CString,
+    functions: F,
+}
+
+impl<F> Listed<F> {
+    /// What the provider's own functions can do.
+    pub(crate) fn functions(&self) -> &F {
+        &self.functions
+    }
+}
+
+/// The default provider, held, with the functions we use. An algorithm that the running core's provider lacks, or whose
+/// functions are not all there, is absent: nobody misses it.
 pub(crate) struct Fallback {
     context: *mut c_void,
-    keys: KeyFunctions,
-    key_names: CString,
-    signatures: SignatureFunctions,
-    signature_names: CString,
+    keys: Vec<(KeyType, Listed<KeyFunctions>)>,
+    signatures: Option<Listed<SignatureFunctions>>,
     digests: OnceBox<Vec<Digest>>,
     query: provider::QueryOperation,
     unquery: Option<provider::UnqueryOperation>,
+    capabilities: Option<provider::GetCapabilities>,
     /// Last: the functions above live in its module.
     _held: Held,
 }
@@ -65,50 +85,66 @@ unsafe impl Send for Fallback {}
 unsafe impl Sync for Fallback {}
 
 impl Fallback {
-    /// Finds the functions of the held provider; `None` when it lacks one of them.
+    /// Finds the functions of the held provider; `None` when it cannot be asked.
     pub(crate) fn new(held: Held) -> Option<Arc<Self>> {
         let context = held.context();
         // SAFETY: the held provider's own table.
         let query = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_QUERY_OPERATION) }?;
         // SAFETY: as above.
         let unquery = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_UNQUERY_OPERATION) };
-        let rsa = |operation| {
-            let mut found = None;
+        // SAFETY: as above.
+        let capabilities = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_GET_CAPABILITIES) };
+        let mut keys: Vec<(KeyType, Listed<KeyFunctions>)> = Vec::new();
+        let mut signatures = None;
+        let each = |operation, visit: &mut dyn FnMut(&CStr, *const Dispatch)| {
             // SAFETY: the provider's functions with the provider's context.
-            unsafe {
-                for_each(query, unquery, context, operation, |names, table| {
-                    if found.is_none() && is_named(names, "RSA") {
-                        found = Some((names.to_owned(), table));
-                    }
-                });
-            }
-            found
+            unsafe { for_each(query, unquery, context, operation, visit) }
         };
-        let (key_names, key_table) = rsa(operation::KEYMGMT)?;
-        let (signature_names, signature_table) = rsa(operation::SIGNATURE)?;
-        Some(Arc::new(Self {
-            context,
-            // SAFETY: the provider's table for a key type.
-            keys: unsafe { KeyFunctions::copy(key_table) }?,
-            key_names,
-            // SAFETY: the provider's table for a signature algorithm.
-            signatures: unsafe { SignatureFunctions::copy(signature_table) }?,
-            signature_names,
-            digests: OnceBox::new(),
-            query,
-            unquery,
-            _held: held,
-        }))
+        each(operation::KEYMGMT, &mut |names, table| {
+            for key_type in KeyType::ALL {
+                if lists(names, key_type.name()) && keys.iter().all(|(known, _)| *known != key_type) {
+                    // SAFETY: the provider's table for a key type.
+                    let functions = unsafe { KeyFunctions::copy(table) };
+                    let names = names.to_owned();
+                    keys.extend(functions.map(|functions| (key_type, Listed { names, functions })));
+                }
+            }
+        });
+        each(operation::SIGNATURE, &mut |names, table| {
+            if lists(names, c"RSA") && signatures.is_none() {
+                // SAFETY: the provider's table for a signature algorithm.
+                let functions = unsafe { SignatureFunctions::copy(table) };
+                signatures = functions.map(|functions| Listed { names: names.to_owned(), functions });
+            }
+        });
+        let digests = OnceBox::new();
+        Some(Arc::new(Self { context, keys, signatures, digests, query, unquery, capabilities, _held: held }))
     }
 
-    /// Names and OIDs of the RSA key type, as the running core knows them.
-    pub(crate) fn key_names(&self) -> &CStr {
-        &self.key_names
+    /// Names and functions of a key type.
+    pub(crate) fn keys(&self, key_type: KeyType) -> Option<&Listed<KeyFunctions>> {
+        self.keys.iter().find(|(known, _)| *known == key_type).map(|(_, keys)| keys)
     }
 
-    /// Names of the RSA signature algorithm.
-    pub(crate) fn signature_names(&self) -> &CStr {
-        &self.signature_names
+    /// Names and functions of the RSA signature algorithm.
+    pub(crate) fn signatures(&self) -> Option<&Listed<SignatureFunctions>> {
+        self.signatures.as_ref()
+    }
+
+    /// Asks the provider for its capabilities; each comes to `callback`. 1 when there are none.
+    ///
+    /// # Safety
+    /// `callback` accepts a parameter array and `argument`.
+    pub(crate) unsafe fn capabilities(
+        &self,
+        capability: &CStr,
+        callback: Callback,
+        argument: *mut c_void,
+    ) -> c_int {
+        self.capabilities.map_or(1, |capabilities| {
+            // SAFETY: the provider's function with the provider's context; the caller's promise.
+            unsafe { capabilities(self.context, capability.as_ptr(), Some(callback), argument) }
+        })
     }
 
     /// The digest called `name`, if the provider has it and an RSA signature can name it.
@@ -126,6 +162,11 @@ impl Fallback {
         });
         digests.iter().find(|digest| digest.is_named(name)).copied()
     }
+}
+
+/// True when the colon-separated `names` hold `name`, in any case.
+fn lists(names: &CStr, name: &CStr) -> bool {
+    name.to_str().is_ok_and(|name| is_named(names, name))
 }
 
 /// True when the colon-separated `names` hold `name`, in any case.

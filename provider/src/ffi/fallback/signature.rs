@@ -42,6 +42,7 @@ copied_functions! {
 /// A signature context of the default provider. Results are the provider's own: 1 is success.
 pub(crate) struct SignatureContext {
     raw: NonNull<c_void>,
+    functions: SignatureFunctions,
     fallback: Arc<Fallback>,
 }
 
@@ -72,9 +73,10 @@ fn raw_text(text: Option<&CStr>) -> *const c_char {
 impl SignatureContext {
     /// A fresh context; `properties` are the query string of the application's fetches.
     pub(crate) fn new(fallback: &Arc<Fallback>, properties: Option<&CStr>) -> Option<Self> {
+        let functions = fallback.signatures.as_ref()?.functions;
         // SAFETY: the provider's function with the provider's context.
-        let raw = unsafe { (fallback.signatures.newctx)(fallback.context, raw_text(properties)) };
-        Some(Self { raw: NonNull::new(raw)?, fallback: Arc::clone(fallback) })
+        let raw = NonNull::new(unsafe { (functions.newctx)(fallback.context, raw_text(properties)) })?;
+        Some(Self { raw, functions, fallback: Arc::clone(fallback) })
     }
 
     /// The provider it lives in.
@@ -85,12 +87,12 @@ impl SignatureContext {
     /// A second context in the same state.
     pub(crate) fn duplicate(&self) -> Option<Self> {
         // SAFETY: our context.
-        let raw = unsafe { (self.functions().dupctx)(self.raw.as_ptr()) };
-        Some(Self { raw: NonNull::new(raw)?, fallback: Arc::clone(&self.fallback) })
+        let raw = NonNull::new(unsafe { (self.functions().dupctx)(self.raw.as_ptr()) })?;
+        Some(Self { raw, functions: self.functions, fallback: Arc::clone(&self.fallback) })
     }
 
     fn functions(&self) -> &SignatureFunctions {
-        &self.fallback.signatures
+        &self.functions
     }
 
     pub(crate) fn sign_init(&mut self, key: Option<&Key>, params: Params<'_>) -> c_int {
@@ -238,15 +240,19 @@ impl Fallback {
     /// What a signature context can tell; `context` may be absent.
     pub(crate) fn signature_gettable_params(&self, context: Option<&SignatureContext>) -> *const Param {
         let raw = context.map_or(std::ptr::null_mut(), |context| context.raw.as_ptr());
-        // SAFETY: the provider's own context and signature context.
-        unsafe { (self.signatures.gettable_ctx_params)(raw, self.context) }
+        self.signatures.as_ref().map_or(std::ptr::null(), |signatures| {
+            // SAFETY: the provider's own context and signature context.
+            unsafe { (signatures.functions.gettable_ctx_params)(raw, self.context) }
+        })
     }
 
     /// What a signature context can be told; `context` may be absent.
     pub(crate) fn signature_settable_params(&self, context: Option<&SignatureContext>) -> *const Param {
         let raw = context.map_or(std::ptr::null_mut(), |context| context.raw.as_ptr());
-        // SAFETY: the provider's own context and signature context.
-        unsafe { (self.signatures.settable_ctx_params)(raw, self.context) }
+        self.signatures.as_ref().map_or(std::ptr::null(), |signatures| {
+            // SAFETY: the provider's own context and signature context.
+            unsafe { (signatures.functions.settable_ctx_params)(raw, self.context) }
+        })
     }
 }
 
