@@ -127,7 +127,12 @@ impl Description {
             (Engine::Hpre, Hardware::V3) => "rsa\ndh\necdh\necdsa\nsm2\nx25519\nx448",
             (Engine::Sec, _) => "cipher\ndigest\naead",
             (Engine::Zip, Hardware::V2) => "zlib\ngzip",
-            (Engine::Zip, Hardware::V3) => "zlib\ngzip\ndeflate",
+            (Engine::Zip, Hardware::V3) => match self.kernel {
+                // Newer than the others: they know the capability bits of lz77_only and lz4.
+                Kernel::Mainline => "zlib\ngzip\ndeflate\nlz77_zstd\nlz77_only\nlz4",
+                Kernel::Kae => "zlib\ngzip\ndeflate\nlz77_zstd",
+                Kernel::Openeuler => "zlib\ngzip\ndeflate",
+            },
         }
     }
 

@@ -1,4 +1,4 @@
-//! ZIP: zlib, gzip and (v3) raw deflate payloads, whole or as streams (zip §1, §2, §7).
+//! ZIP: zlib and gzip payloads, and on v3 raw deflate, whole or as streams; LZ4 blocks and LZ77 sequences (zip §1, §2, §7, §8).
 //!
 //! The engine makes and reads payloads and trailers; two- and ten-byte headers are software's business.
 
@@ -6,6 +6,8 @@ mod buffers;
 mod checksum;
 mod compress;
 mod inflate;
+mod lz77;
+mod sequences;
 
 use zlib_rs::Inflate;
 
@@ -13,6 +15,7 @@ use self::buffers::Buffers;
 use self::checksum::{Format, Running};
 use self::compress::Compressor;
 use self::inflate::{Outcome, State};
+use self::lz77::Form;
 use super::segments::Segments;
 use super::{Model, address, set_word, word};
 use crate::device::Hardware;
@@ -64,10 +67,23 @@ struct Answer {
     context: [u32; 3],
     /// Words 30, 31.
     running: [u32; 2],
+    /// Word 2, of requests for sequences.
+    literals: usize,
+}
+
+/// What a request is about (zip §1.3).
+#[derive(Clone, Copy)]
+enum Kind {
+    Deflate,
+    /// A block without a frame.
+    Lz4,
+    Sequences(Form),
 }
 
 /// A descriptor, read.
 struct Request {
+    kind: Kind,
+    /// What surrounds a deflate payload.
     format: Format,
     input_len: usize,
     room: usize,
@@ -104,10 +120,14 @@ impl Zip {
 
     fn parse(&self, descriptor: &[u8]) -> Result<Request, Failure> {
         let (stream_bits, kind) = (word(descriptor, 7), word(descriptor, 9));
-        let format = match (kind & 0xFF, self.hardware) {
-            (1, Hardware::V3) => Format::Raw,
-            (2, _) => Format::Zlib,
-            (3, _) => Format::Gzip,
+        let (what, format) = match (kind & 0xFF, self.hardware) {
+            (0x01, Hardware::V3) => (Kind::Deflate, Format::Raw),
+            (0x02, _) => (Kind::Deflate, Format::Zlib),
+            (0x03, _) => (Kind::Deflate, Format::Gzip),
+            (0x04, Hardware::V3) => (Kind::Lz4, Format::Raw),
+            // Of each pair one asks for more effort ("price mode"); here both get the same.
+            (0x40 | 0x41, Hardware::V3) => (Kind::Sequences(Form::Plain), Format::Raw),
+            (0x42 | 0x43, Hardware::V3) => (Kind::Sequences(Form::Zstd), Format::Raw),
             _ => return Err(Failure::Unsupported),
         };
         let descriptor_type = match self.hardware {
@@ -129,6 +149,7 @@ impl Zip {
             context_at: address(descriptor, 22),
         });
         Ok(Request {
+            kind: what,
             format,
             input_len,
             room: (word(descriptor, 14) as usize).min(MAX_OUTPUT),
@@ -146,22 +167,33 @@ impl Zip {
         // byte may be written (zip §2.7, §7.3).
         if request.stream.is_some() && request.input_len == 0 && request.room <= BYPASS_ROOM {
             let (context, running) = (request.context, request.running);
-            return Ok(Answer { consumed: 0, produced: 0, status: 0, context, running });
+            return Ok(Answer { consumed: 0, produced: 0, status: 0, context, running, literals: 0 });
         }
         let buffers = Buffers::parse(descriptor, space)?;
         let input = buffers.source.gather(request.input_len, space)?;
         let room = request.room.min(buffers.destination.len());
-        match (direction, &request.stream) {
-            (Direction::Compress, None) => self.compress(&request, &input, room, &buffers.destination, space),
-            (Direction::Compress, Some(stream)) => {
+        match (direction, request.kind, &request.stream) {
+            (Direction::Compress, Kind::Deflate, None) => {
+                self.compress(&request, &input, room, &buffers.destination, space)
+            }
+            (Direction::Compress, Kind::Deflate, Some(stream)) => {
                 self.compress_stream(&request, stream, &input, room, &buffers.destination, space)
             }
-            (Direction::Decompress, None) => {
+            (Direction::Decompress, Kind::Deflate, None) => {
                 self.decompress(&request, &input, room, &buffers.destination, space)
             }
-            (Direction::Decompress, Some(stream)) => {
+            (Direction::Decompress, Kind::Deflate, Some(stream)) => {
                 decompress_stream(&request, stream, &input, room, &buffers.destination, space)
             }
+            (Direction::Compress, Kind::Sequences(form), _) => {
+                let literals = Buffers::literals(descriptor, space)?;
+                self.sequences(form, &request, &input, [&literals, &buffers.destination], space)
+            }
+            (Direction::Compress, Kind::Lz4, None) => {
+                self.lz4(&request, &input, room, &buffers.destination, space)
+            }
+            // LZ4 has no streams, and neither it nor sequences go the other way (zip §1.3).
+            (_, Kind::Lz4 | Kind::Sequences(_), _) => Err(Failure::Unsupported),
         }
     }
 
@@ -192,6 +224,7 @@ impl Zip {
             status: 0,
             context: [0; 3],
             running: running.registers(),
+            literals: 0,
         })
     }
 
@@ -240,6 +273,7 @@ impl Zip {
             status: 0,
             context: [0, 0, kept],
             running: running.registers(),
+            literals: 0,
         })
     }
 
@@ -277,6 +311,7 @@ impl Zip {
             status: 0,
             context: [0; 3],
             running: running.registers(),
+            literals: 0,
         })
     }
 }
@@ -289,10 +324,11 @@ impl Model for Zip {
             status: failure as u32,
             context: [0; 3],
             running: [30, 31].map(|index| word(descriptor, index)),
+            literals: 0,
         });
         set_word(descriptor, 0, index(answer.consumed));
         set_word(descriptor, 1, index(answer.produced));
-        set_word(descriptor, 2, 0);
+        set_word(descriptor, 2, index(answer.literals));
         set_word(descriptor, 3, answer.status);
         for (index, value) in [15, 28, 29].into_iter().zip(answer.context) {
             set_word(descriptor, index, value);
@@ -355,6 +391,7 @@ fn decompress_stream(
         status,
         context: [decoder_state, 0, kept],
         running: running.registers(),
+        literals: 0,
     })
 }
 

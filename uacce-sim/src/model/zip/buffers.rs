@@ -36,6 +36,15 @@ impl Buffers {
             _ => Err(Failure::Unsupported),
         }
     }
+
+    /// Where the literals of a request for sequences go.
+    pub(super) fn literals(descriptor: &[u8], space: &dyn ClientSpace) -> Result<Segments, Failure> {
+        let (at, room) = (address(descriptor, 24), word(descriptor, 13) as usize);
+        match word(descriptor, 9) >> 8 & 0xF {
+            0 => Ok(Segments::flat(at, room)),
+            _ => Ok(Segments::walk(at, 0, room, space)?),
+        }
+    }
 }
 
 impl From<SegmentError> for Failure {
