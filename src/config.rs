@@ -84,6 +84,13 @@ struct Policies {
     rsa_3072_private: Row,
     rsa_4096_private: Row,
     rsa_other_private: Row,
+    dh: Row,
+    ecdh: Row,
+    ecdsa_sign: Row,
+    ecdsa_verify: Row,
+    x25519: Row,
+    x448: Row,
+    sm2: Row,
     deflate: Row,
     inflate: Row,
 }
@@ -276,18 +283,32 @@ impl Config {
             Algorithm::RsaPrivate(3072) => (rows.rsa_3072_private, rows.rsa),
             Algorithm::RsaPrivate(4096) => (rows.rsa_4096_private, rows.rsa),
             Algorithm::RsaPrivate(_) => (rows.rsa_other_private, rows.rsa),
+            Algorithm::Dh(_) => (rows.dh, Row::Inherit),
+            Algorithm::Ecdh(_) => (rows.ecdh, Row::Inherit),
+            Algorithm::EcdsaSign(_) => (rows.ecdsa_sign, Row::Inherit),
+            Algorithm::EcdsaVerify(_) => (rows.ecdsa_verify, Row::Inherit),
+            Algorithm::X25519 => (rows.x25519, Row::Inherit),
+            Algorithm::X448 => (rows.x448, Row::Inherit),
+            Algorithm::Sm2Sign | Algorithm::Sm2Verify | Algorithm::Sm2Encrypt | Algorithm::Sm2Decrypt => {
+                (rows.sm2, Row::Inherit)
+            }
             Algorithm::Deflate => (rows.deflate, Row::Inherit),
             Algorithm::Inflate => (rows.inflate, Row::Inherit),
         };
         row.policy().or(family.policy()).unwrap_or(rows.default)
     }
 
+    /// The policy of whatever has none of its own.
+    pub fn default_policy(&self) -> Policy {
+        if self.error.is_some() { Policy::Software } else { self.policies.default }
+    }
+
     /// Smallest payload worth a trip to the device under the policy `auto`, bytes; 0 where size does not matter.
     pub fn min_bytes(&self, algorithm: Algorithm) -> usize {
         match algorithm {
-            Algorithm::RsaPrivate(_) => 0,
             Algorithm::Deflate => self.deflate.min_bytes,
             Algorithm::Inflate => self.inflate.min_bytes,
+            _ => 0,
         }
     }
 

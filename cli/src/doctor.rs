@@ -116,7 +116,10 @@ fn policy(config: &Config) -> String {
     if rows.iter().all(|(_, policy)| *policy == first) {
         return format!("{} for everything", first.name());
     }
-    rows.map(|(name, policy)| format!("{name} {}", policy.name())).join(", ")
+    let usual = config.default_policy();
+    let exceptions = rows.iter().filter(|(_, policy)| *policy != usual);
+    let exceptions: Vec<_> = exceptions.map(|(name, policy)| format!("{name} {}", policy.name())).collect();
+    format!("{}, but {}", usual.name(), exceptions.join(", "))
 }
 
 fn counters(config: &Config) -> String {

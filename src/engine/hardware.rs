@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::Verdict;
 use crate::config::{Config, Policy};
 use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
@@ -12,7 +11,6 @@ use crate::log::Log;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
-use crate::request::compress::Wrapper;
 use crate::request::pkey::RsaPrivateKey;
 use crate::route::{self, Inputs, route};
 use crate::stats::Counters;
@@ -39,10 +37,10 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    pub(super) fn rsa(key: &RsaPrivateKey) -> Self {
-        let len_bytes = key.len_bytes();
-        let algorithm = Algorithm::RsaPrivate(u16::try_from(len_bytes * 8).unwrap_or(0));
-        Self { algorithm, class: Class::of(algorithm, len_bytes, key.crt()), len_bytes, work: Work::Rsa }
+    /// A request of `algorithm` whose form is not known more closely.
+    pub(super) fn of(algorithm: Algorithm, len_bytes: usize) -> Self {
+        let class = super::class_of(algorithm, len_bytes);
+        Self { algorithm, class, len_bytes, work: Work::of(algorithm) }
     }
 }
 
@@ -77,13 +75,7 @@ impl Core {
     }
 
     pub(super) fn preview(&self, algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {
-        let work = match algorithm {
-            Algorithm::RsaPrivate(_) => Work::Rsa,
-            Algorithm::Deflate => Work::Deflate,
-            // Every ZIP device has this one.
-            Algorithm::Inflate => Work::Inflate(Wrapper::Zlib),
-        };
-        self.preview_of(work, algorithm, len_bytes)
+        self.preview_of(Work::of(algorithm), algorithm, len_bytes)
     }
 
     pub(super) fn preview_of(
@@ -92,7 +84,7 @@ impl Core {
         algorithm: Algorithm,
         len_bytes: usize,
     ) -> Result<(), Reason> {
-        let ask = Ask { algorithm, class: super::class_of(algorithm, len_bytes), len_bytes, work };
+        let ask = Ask { work, ..Ask::of(algorithm, len_bytes) };
         let devices = self.route(&ask, Instant::now())?;
         let good = devices.iter().find(|device| device.set(work).health.good());
         self.judge(
@@ -100,29 +92,6 @@ impl Core {
             good.map_or(route::Device::Paused, |_| route::Device::Ready),
             good.map(|d| d.set(work).load()),
         )
-    }
-
-    pub(super) fn try_rsa(
-        &self,
-        ask: &Ask,
-        key: &RsaPrivateKey,
-        input: &[u8],
-        output: &mut [u8],
-        check: impl FnOnce(&[u8]) -> Verdict,
-    ) -> Result<(), Reason> {
-        if input.len() != key.len_bytes() || output.len() != key.len_bytes() {
-            return Err(Reason::Unsupported);
-        }
-        let (device, queue) = self.acquire(ask)?;
-        let flight = self.fly(ask, &device, &queue, |_| Flight::rsa(key, input))?;
-        let answer = self.judged(ask, &device, &queue, flight.rsa_answer())?;
-        match check(answer.bytes()) {
-            Verdict::Right => {}
-            Verdict::Wrong => return Err(self.wrong(ask, &device)),
-            Verdict::BadInput => return Err(Reason::Unsupported),
-        }
-        output.copy_from_slice(answer.bytes());
-        Ok(())
     }
 
     /// Policy, presence, capability, size and cost: the devices that may serve `ask`, nearest first.
@@ -300,10 +269,10 @@ impl Core {
 
     pub(super) fn timing(&self, ask: &Ask) -> Timing {
         let steps = match ask.work {
-            Work::Rsa => 1,
             Work::Deflate | Work::Inflate(_) => {
                 1 + u32::try_from(ask.len_bytes / DEADLINE_STEP).unwrap_or(u32::MAX)
             }
+            _ => 1,
         };
         Timing {
             expected: self.costs.hardware(ask.class),
@@ -367,6 +336,9 @@ impl Core {
 
     fn question(&self, device: &Device, work: Work) -> Result<Box<Flight>, Reason> {
         match work {
+            Work::Dh | Work::Ecdh | Work::Ecdsa | Work::Sm2 | Work::X25519 | Work::X448 => {
+                Err(Reason::Unsupported)
+            }
             Work::Rsa => {
                 let key = self.probe_key.get_or_init(|| known::rsa_key().ok());
                 let key = key.as_ref().ok_or(Reason::Unsupported)?;
@@ -390,6 +362,7 @@ const DEADLINE_LIMIT: Duration = Duration::from_secs(60);
 /// True when the answer to a known question is the known one.
 fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
     match work {
+        Work::Dh | Work::Ecdh | Work::Ecdsa | Work::Sm2 | Work::X25519 | Work::X448 => false,
         Work::Rsa => flight.rsa_answer().is_ok_and(|answer| known::rsa_right(answer.bytes())),
         Work::Deflate => match (flight.deflate_answer(), device.deflate_wrapper()) {
             (Ok((bytes, answer)), Some(wrapper)) => known::deflate_right(&bytes, &answer, wrapper),

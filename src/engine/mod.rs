@@ -4,6 +4,7 @@
 
 mod compress;
 mod hardware;
+mod pkey;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +14,13 @@ use crate::config::Config;
 use crate::cost::Class;
 use crate::queue::fork::PerProcess;
 use crate::queue::wait::ErrnoKept;
-use crate::request::pkey::RsaPrivateKey;
 use crate::{Algorithm, Reason};
 pub use compress::{deflate, inflate, inflate_piece, preview_inflate};
 use hardware::{Ask, Core};
+pub use pkey::{
+    dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared, rsa_private,
+    sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify,
+};
 
 /// Who answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,43 +71,7 @@ pub fn configuration() -> &'static Config {
     &core().config
 }
 
-/// input^d mod n. `input` and `output`: exactly `key.len_bytes()` bytes, big-endian, `input` below the modulus.
-///
-/// `check` is given the device's answer and says whether output^e mod n gives the input back (a `bool` will do); an answer that
-/// fails is thrown away, counted against the device unless the input is to blame, and software runs. `software` runs at most once, on the calling thread,
-/// and only if no hardware answer is delivered; `output` is then untouched.
-pub fn rsa_private<S, V: Into<Verdict>>(
-    key: &RsaPrivateKey,
-    input: &[u8],
-    output: &mut [u8],
-    check: impl FnOnce(&[u8]) -> V,
-    software: impl FnOnce() -> S,
-) -> Outcome<(), S> {
-    core().rsa_private(key, input, output, |answer| check(answer).into(), software)
-}
-
 impl Core {
-    fn rsa_private<S>(
-        &self,
-        key: &RsaPrivateKey,
-        input: &[u8],
-        output: &mut [u8],
-        check: impl FnOnce(&[u8]) -> Verdict,
-        software: impl FnOnce() -> S,
-    ) -> Outcome<(), S> {
-        let ask = Ask::rsa(key);
-        let attempt = {
-            let _errno = ErrnoKept::new();
-            let attempt = self.try_rsa(&ask, key, input, output, check);
-            self.count(&ask, attempt.as_ref().err().copied(), ask.len_bytes);
-            attempt
-        };
-        match attempt {
-            Ok(()) => Outcome::Hardware(()),
-            Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
-        }
-    }
-
     fn count(&self, ask: &Ask, software: Option<Reason>, len_bytes: usize) {
         let len_bytes = u64::try_from(len_bytes).unwrap_or(u64::MAX);
         match software {

@@ -15,6 +15,7 @@ use crate::queue::inflight::device_view;
 use crate::queue::pool::{Found, Source};
 use crate::queue::{Opened, fork};
 use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
+use crate::request::pkey::RsaPrivateKey;
 
 mod pieces;
 

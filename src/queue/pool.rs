@@ -13,6 +13,7 @@ use uacce_sys::{DeviceInfo, Error, QueueClass, Roots};
 
 use super::slots::Ticket;
 use super::{Opened, SharedQueue, fork, recover};
+use crate::Algorithm;
 use crate::config;
 use crate::descriptor::TagPlace;
 use crate::descriptor::zip::Form;
@@ -72,11 +73,21 @@ impl Source for Kernel {
     }
 }
 
-/// Kinds of work, by the queue that serves them.
+/// Kinds of work, by the queue that serves them and the capability they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     /// HPRE, class 0.
     Rsa,
+    /// HPRE, class 0.
+    Dh,
+    /// HPRE, class 1, as all that follow to [`Self::X448`]: point multiplication.
+    Ecdh,
+    /// Signature and verification.
+    Ecdsa,
+    /// All four SM2 operations.
+    Sm2,
+    X25519,
+    X448,
     /// ZIP, class 0.
     Deflate,
     /// ZIP, class 1. The wrapper of the body decides which devices can.
@@ -84,20 +95,55 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    fn family(self) -> Family {
-        match self {
-            Self::Rsa => Family::Hpre,
-            Self::Deflate | Self::Inflate(_) => Family::Zip,
+    /// The work behind a row of the counters. A body's wrapper is not known here: the one every ZIP device has.
+    pub(crate) fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::RsaPrivate(_) => Self::Rsa,
+            Algorithm::Dh(_) => Self::Dh,
+            Algorithm::Ecdh(_) => Self::Ecdh,
+            Algorithm::EcdsaSign(_) | Algorithm::EcdsaVerify(_) => Self::Ecdsa,
+            Algorithm::X25519 => Self::X25519,
+            Algorithm::X448 => Self::X448,
+            Algorithm::Sm2Sign | Algorithm::Sm2Verify | Algorithm::Sm2Encrypt | Algorithm::Sm2Decrypt => {
+                Self::Sm2
+            }
+            Algorithm::Deflate => Self::Deflate,
+            Algorithm::Inflate => Self::Inflate(Wrapper::Zlib),
         }
     }
 
-    fn class(self) -> u16 {
+    fn family(self) -> Family {
         match self {
-            Self::Rsa | Self::Deflate => 0,
-            Self::Inflate(_) => 1,
+            Self::Deflate | Self::Inflate(_) => Family::Zip,
+            _ => Family::Hpre,
         }
     }
+
+    /// The queue class that serves it (`hpre §1.1`, `zip §1`).
+    fn class(self) -> u16 {
+        match self {
+            Self::Rsa | Self::Dh | Self::Deflate => 0,
+            Self::Ecdh | Self::Ecdsa | Self::Sm2 | Self::X25519 | Self::X448 | Self::Inflate(_) => 1,
+        }
+    }
+
+    /// What an HPRE device must list to do it (`hpre §2.3`); `None`: not HPRE's.
+    fn capability(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Rsa => "rsa",
+            Self::Dh => "dh",
+            Self::Ecdh => "ecdh",
+            Self::Ecdsa => "ecdsa",
+            Self::Sm2 => "sm2",
+            Self::X25519 => "x25519",
+            Self::X448 => "x448",
+            Self::Deflate | Self::Inflate(_) => return None,
+        })
+    }
 }
+
+/// Every kind of work that HPRE does.
+const HPRE: [Work; 7] = [Work::Rsa, Work::Dh, Work::Ecdh, Work::Ecdsa, Work::Sm2, Work::X25519, Work::X448];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
@@ -171,7 +217,7 @@ impl Device {
     /// `None`: not one of ours, or not usable in this process (no shared address space, isolated).
     fn new(found: Found) -> Option<Self> {
         let has = |name: &str| found.algorithms.iter().any(|algorithm| algorithm == name);
-        let family = if has("rsa") {
+        let family = if HPRE.into_iter().filter_map(Work::capability).any(has) {
             Family::Hpre
         } else if has("zlib") || has("gzip") || has("deflate") {
             Family::Zip
@@ -206,12 +252,16 @@ impl Device {
 
     fn can(&self, work: Work) -> bool {
         match work {
-            Work::Rsa => self.lists("rsa"),
             Work::Deflate => self.deflate_wrapper().is_some(),
             // Raw deflate exists in the newer form only (`zip §1.3`).
             Work::Inflate(Wrapper::Raw) => self.lists("deflate") && self.form == Form::Type3,
             Work::Inflate(Wrapper::Zlib) => self.lists("zlib"),
             Work::Inflate(Wrapper::Gzip) => self.lists("gzip"),
+            // The older interface has no curves, whatever its list says (`hpre §1.1`).
+            hpre => {
+                let newer = hpre.class() == 0 || self.found.api_version >= 3;
+                newer && hpre.capability().is_some_and(|name| self.lists(name))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! One process's counters in memory or in a mapped file, and that file's layout.
 //!
-//! A file describes itself, so that a reader of another version still understands it. Little-endian, 4096 bytes:
+//! A file describes itself, so that a reader of another version still understands it. Little-endian, whole pages of 4096 bytes:
 //!
 //! | Byte | Field |
 //! |---|---|
@@ -48,13 +48,14 @@ pub(super) const REASON_PREFIX: &str = "software/";
 pub(super) const MAGIC: [u8; 8] = *b"wdcount\0";
 pub(super) const VERSION: u32 = 1;
 pub(super) const NAME_LEN: usize = 32;
-pub(super) const FILE_LEN: usize = 4096;
 pub(super) const HEADER_LEN: usize = 64;
 
 const ROWS: usize = Algorithm::ALL.len();
 /// Header and names, rounded up to a cache line.
 const CELLS_OFFSET: usize = (HEADER_LEN + (ROWS + COLUMNS) * NAME_LEN).next_multiple_of(64);
 const CELLS_END: usize = CELLS_OFFSET + ROWS * COLUMNS * 8;
+/// Bytes of a file.
+pub(super) const FILE_LEN: usize = CELLS_END.next_multiple_of(4096);
 
 #[repr(C, align(64))]
 struct Layout {

@@ -83,7 +83,8 @@ fn the_file_appears_with_the_first_count_and_outlives_its_process() {
     let [file] = files(scratch.path()).try_into().unwrap();
     let metadata = fs::metadata(&file).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
-    assert_eq!(metadata.len(), 4096);
+    assert_eq!(metadata.len(), page::FILE_LEN as u64);
+    assert_eq!(metadata.len() % 4096, 0);
     assert!(metadata.blocks() >= 8, "blocks are allocated, not promised");
     let open: Vec<_> = files(Path::new("/proc/self/fd")).into_iter().flat_map(fs::read_link).collect();
     assert!(!open.contains(&file), "no descriptor is kept");

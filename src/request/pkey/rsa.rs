@@ -1,12 +1,11 @@
-//! Public-key requests.
+//! RSA private operations.
 
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use crate::Error;
+use super::number::{is_odd, is_product, place, strip_public};
 use crate::secret::Secret;
+use crate::{Algorithm, Error};
 
 /// The numbers of an RSA private key, unsigned big-endian, leading zeros allowed.
 #[derive(Clone, Copy)]
@@ -98,6 +97,11 @@ impl RsaPrivateKey {
         self.crt
     }
 
+    /// Its row of counters and policy.
+    pub fn algorithm(&self) -> Algorithm {
+        Algorithm::RsaPrivate(u16::try_from(self.len_bytes * 8).unwrap_or(0))
+    }
+
     /// The key buffer as the device reads it (hpre §3.1): big-endian numbers, left-padded with zeros, back to back. CRT:
     /// five of `len_bytes() / 2`; else two of `len_bytes()`.
     pub fn material(&self) -> &Arc<Secret> {
@@ -117,64 +121,8 @@ impl fmt::Debug for RsaPrivateKey {
 /// Modulus sizes the hardware serves, bytes (hpre §2.1).
 const LENGTHS_BYTES: [usize; 4] = [128, 256, 384, 512];
 
-/// Without leading zeros. Public numbers only: takes time by content.
-fn strip_public(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.get(zeros..).unwrap_or_default()
-}
-
-fn is_odd(number: &[u8]) -> bool {
-    number.last().is_some_and(|byte| byte & 1 == 1)
-}
-
-/// Copies a big-endian number right-aligned into a zeroed field. True when it fits and is not zero. Looks at every byte
-/// whatever their values.
-fn place(number: &[u8], field: &mut [u8]) -> bool {
-    let excess = number.len().saturating_sub(field.len());
-    let (above, kept) = number.split_at(excess);
-    let start = field.len() - kept.len();
-    field[start..].copy_from_slice(kept);
-    let overflow = above.iter().fold(0, |all, byte| all | byte);
-    let value = kept.iter().fold(0, |all, byte| all | byte);
-    overflow == 0 && value != 0
-}
-
-/// True when n = p · q. Schoolbook on 64-bit limbs, the same steps for all values of one length: p and q are secret. About a
-/// microsecond, once per key; without it a damaged or multi-prime key would look like a broken device.
-fn is_product(n: &[u8], p: &[u8], q: &[u8]) -> bool {
-    let half = n.len() / 2 / 8;
-    let (p, q, n) = (limbs(p, half), limbs(q, half), limbs(n, half * 2));
-    let mut product = Zeroizing::new(vec![0_u64; half * 2]);
-    for (shift, &a) in p.iter().enumerate() {
-        let mut carry = 0_u64;
-        for (slot, &b) in product.iter_mut().skip(shift).zip(q.iter().chain(std::iter::once(&0))) {
-            // At most (2^64-1)^2 + 2·(2^64-1) = 2^128-1: cannot overflow.
-            let sum = u128::from(a) * u128::from(b) + u128::from(*slot) + u128::from(carry);
-            (*slot, carry) = split(sum);
-        }
-    }
-    product.iter().zip(n.iter()).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
-}
-
-/// Low and high half.
-#[expect(clippy::cast_possible_truncation, reason = "the halves are what is asked for")]
-fn split(wide: u128) -> (u64, u64) {
-    (wide as u64, (wide >> 64) as u64)
-}
-
-/// Little-endian limbs of the last `count · 8` bytes of a big-endian number, zero-extended.
-fn limbs(number: &[u8], count: usize) -> Zeroizing<Vec<u64>> {
-    let mut limbs = Zeroizing::new(vec![0_u64; count]);
-    for (limb, bytes) in limbs.iter_mut().zip(number.rchunks(8)) {
-        *limb = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    }
-    limbs
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     /// p = q = 2^k - 1, so n = 2^2k - 2^(k+1) + 1: every carry runs, and every size is easy to write down.
@@ -311,42 +259,5 @@ mod tests {
     fn debug_shows_no_number() {
         let key = RsaPrivateKey::new(&Numbers::new(128).crt()).unwrap();
         assert_eq!(format!("{key:?}"), "RsaPrivateKey { len_bytes: 128, crt: true, .. }");
-    }
-
-    proptest! {
-        #[test]
-        fn products(p: u64, q: u64, other: u128) {
-            let product = u128::from(p) * u128::from(q);
-            prop_assert!(is_product(&product.to_be_bytes(), &p.to_be_bytes(), &q.to_be_bytes()));
-            prop_assert_eq!(is_product(&other.to_be_bytes(), &p.to_be_bytes(), &q.to_be_bytes()), other == product);
-        }
-
-        #[test]
-        fn products_of_two_limbs(p: u128, q: u128) {
-            let (p, q) = (p.to_be_bytes(), q.to_be_bytes());
-            let mut n = [0_u8; 32];
-            let (low, high) = (u128::from_be_bytes(p), u128::from_be_bytes(q));
-            let limbs = |value: u128| [split(value).0, split(value).1];
-            let (a, b) = (limbs(low), limbs(high));
-            // Column sums, the other way round than the code under test.
-            let mut columns = [0_u128; 5];
-            for (i, x) in a.iter().enumerate() {
-                for (j, y) in b.iter().enumerate() {
-                    let (l, h) = split(u128::from(*x) * u128::from(*y));
-                    columns[i + j] += u128::from(l);
-                    columns[i + j + 1] += u128::from(h);
-                }
-            }
-            let mut carry = 0;
-            for (index, column) in columns.iter().take(4).enumerate() {
-                let (digit, above) = split(column + carry);
-                carry = u128::from(above);
-                n[24 - index * 8..32 - index * 8].copy_from_slice(&digit.to_be_bytes());
-            }
-            prop_assert!(is_product(&n, &p, &q));
-            prop_assert!(is_product(&n, &q, &p));
-            n[7] ^= 1;
-            prop_assert!(!is_product(&n, &p, &q));
-        }
     }
 }

@@ -1,0 +1,45 @@
+//! Public-key front doors: each sends one operation to HPRE and checks what comes back.
+//!
+//! Common to all of them: `software` runs at most once, on the calling thread, and only when no hardware answer is delivered;
+//! what the device wrote is then gone, and `output` is as it was. `check` is given the device's answer after the core's own
+//! checks and says whether it is right (a `bool` will do); an answer that fails is counted against the device, unless the
+//! verdict is [`Verdict::BadInput`]. Buffers of another length than documented, and numbers the device must not see
+//! (`hpre §4.4`), are software, counted as `unsupported`: the front door's software says what is wrong with them.
+
+mod dh;
+mod ecc;
+mod ecx;
+mod rsa;
+mod sm2;
+
+pub use dh::{dh_public, dh_shared};
+pub use ecc::{ec_public, ecdh, ecdsa_sign, ecdsa_verify};
+pub use ecx::{ecx_public, ecx_shared};
+pub use rsa::rsa_private;
+pub use sm2::{sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify};
+
+use super::hardware::{Ask, Core};
+use super::{Outcome, Verdict};
+use crate::queue::wait::ErrnoKept;
+use crate::{Algorithm, Reason};
+
+impl Core {
+    /// Runs `attempt`, counts what became of it, and runs `software` when it brought no answer.
+    fn answered<S>(
+        &self,
+        ask: &Ask,
+        attempt: impl FnOnce() -> Result<(), Reason>,
+        software: impl FnOnce() -> S,
+    ) -> Outcome<(), S> {
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = attempt();
+            self.count(ask, attempt.err(), ask.len_bytes);
+            attempt
+        };
+        match attempt {
+            Ok(()) => Outcome::Hardware(()),
+            Err(reason) => Outcome::Software(self.timed(ask, reason, software)),
+        }
+    }
+}
