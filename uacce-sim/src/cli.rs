@@ -9,8 +9,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use uacce_sim_protocol::ROOT_VARIABLE;
 
-use crate::device::{Description, Doorbell, Engine, Hardware, Kernel, Service};
+use crate::device::{Description, Doorbell, Engine, Generation, Kernel, Memory, Service};
 use crate::fault::Rule;
+use crate::os::process::page_size;
 use crate::run::{self, preload_library};
 use crate::serve::{self, Settings};
 
@@ -59,15 +60,22 @@ enum Command {
 /// What is simulated, and how.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Devices: hpre, sec or zip, each with a count after a colon if not 1
-    #[arg(long, value_name = "NAME[:COUNT],…", value_delimiter = ',', default_value = "hpre,zip", value_parser = parse_device)]
+    /// Devices: hpre, sec or zip, each with a count after a colon if not 1, and a NUMA node after @ if not 0
+    /// [default: hpre,zip; with --hw v1 zip]
+    #[arg(long, value_name = "NAME[:COUNT][@NODE],…", value_delimiter = ',', value_parser = parse_device)]
     device: Vec<Wanted>,
     /// Hardware generation
-    #[arg(long, value_enum, default_value_t = Hardware::V2)]
-    hw: Hardware,
-    /// Whose kernel driver to imitate where they differ
-    #[arg(long, value_enum, default_value_t = Kernel::Mainline)]
-    kernel: Kernel,
+    #[arg(long, value_enum, default_value_t = Generation::V2)]
+    hw: Generation,
+    /// Whose kernel driver to imitate where they differ [default: mainline; without SVA openeuler]
+    #[arg(long, value_enum)]
+    kernel: Option<Kernel>,
+    /// How descriptors name memory: by the client's addresses, or by those of memory reserved behind an IOMMU or without one
+    #[arg(long, value_enum, default_value_t = Memory::Sva)]
+    memory: Memory,
+    /// Page size of the machine that is imitated: 4096, 16384 or 65536 bytes [default: this machine's]
+    #[arg(long, value_name = "BYTES", value_parser = parse_page_size)]
+    page_size: Option<u32>,
     /// Queues per device; opening one more fails with EBUSY
     #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     queues: u16,
@@ -102,6 +110,7 @@ pub struct Options {
 struct Wanted {
     engine: Engine,
     count: u16,
+    node: u8,
 }
 
 /// Parses the arguments and runs what they say.
@@ -125,12 +134,11 @@ impl Options {
             let name = wanted.engine.name();
             let comma = if device.is_empty() { "" } else { "," };
             // Writing to a String cannot fail.
-            let _ = write!(device, "{comma}{name}:{}", wanted.count);
+            let _ = write!(device, "{comma}{name}:{}@{}", wanted.count, wanted.node);
         }
         let mut arguments: Vec<OsString> = [
-            format!("--device={device}"),
             format!("--hw={}", value_name(&self.hw)),
-            format!("--kernel={}", value_name(&self.kernel)),
+            format!("--memory={}", value_name(&self.memory)),
             format!("--queues={}", self.queues),
             format!("--latency={}ns", self.latency.as_nanos()),
             format!("--doorbell={}", value_name(&self.doorbell)),
@@ -138,6 +146,11 @@ impl Options {
         ]
         .map(OsString::from)
         .into();
+        if !device.is_empty() {
+            arguments.push(format!("--device={device}").into());
+        }
+        arguments.extend(self.page_size.map(|size| format!("--page-size={size}").into()));
+        arguments.extend(self.kernel.iter().map(|kernel| format!("--kernel={}", value_name(kernel)).into()));
         arguments.extend(self.fault.iter().map(|rule| format!("--fault={rule}").into()));
         if let Some(file) = &self.fault_file {
             arguments.extend(["--fault-file".into(), file.clone().into_os_string()]);
@@ -165,20 +178,46 @@ impl Options {
             doorbell: self.doorbell,
             spin: Duration::from_micros(self.spin.into()),
         };
-        let engines = self.device.iter().flat_map(|wanted| (0..wanted.count).map(|_| wanted.engine));
-        let devices = engines
+        let kernel = match (self.kernel, self.memory) {
+            (None, Memory::Sva) => Kernel::Mainline,
+            (None, _) => Kernel::Openeuler,
+            (Some(Kernel::Mainline), Memory::Iommu | Memory::Noiommu) => {
+                return Err(refused("mainline kernels have no uacce devices without SVA (uacce-qm §1.3)"));
+            }
+            (Some(kernel), _) => kernel,
+        };
+        let usual = |engine| Wanted { engine, count: 1, node: 0 };
+        let wanted = match (self.device.is_empty(), self.hw) {
+            (false, _) => self.device,
+            (true, Generation::V1) => vec![usual(Engine::Zip)],
+            (true, _) => vec![usual(Engine::Hpre), usual(Engine::Zip)],
+        };
+        if self.hw == Generation::V1 && wanted.iter().any(|wanted| wanted.engine == Engine::Hpre) {
+            return Err(refused("there is no HPRE of generation v1: its driver refuses it (uacce-qm §9)"));
+        }
+        let numa = wanted.iter().any(|wanted| wanted.node > 0);
+        let each = wanted.iter().flat_map(|wanted| (0..wanted.count).map(|_| (wanted.engine, wanted.node)));
+        let devices = each
             .zip(0..)
-            .map(|(engine, id)| Description {
+            .map(|((engine, node), id)| Description {
                 engine,
                 id,
-                hardware: self.hw,
-                kernel: self.kernel,
+                generation: self.hw,
+                kernel,
+                memory: self.memory,
+                node,
+                numa,
+                page_size: self.page_size.unwrap_or_else(page_size),
                 queues: self.queues,
                 service,
             })
             .collect();
         Ok(Settings { root, devices, faults, log: self.log, allow_other: self.allow_other, owned })
     }
+}
+
+fn refused(why: &str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidInput, why)
 }
 
 fn report(result: std::io::Result<()>) -> ExitCode {
@@ -211,16 +250,23 @@ fn value_name<T: clap::ValueEnum>(value: &T) -> String {
 }
 
 fn parse_device(text: &str) -> Result<Wanted, String> {
-    let (name, count) = text.split_once(':').unwrap_or((text, "1"));
+    let (what, node) = text.split_once('@').unwrap_or((text, "0"));
+    let (name, count) = what.split_once(':').unwrap_or((what, "1"));
     let engine = match name {
         "hpre" => Engine::Hpre,
         "sec" => Engine::Sec,
         "zip" => Engine::Zip,
         _ => return Err(format!("no such device: {name} (hpre, sec, zip)")),
     };
-    match count.parse() {
-        Ok(count @ 1..=32) => Ok(Wanted { engine, count }),
-        _ => Err(format!("{count}: not a count from 1 to 32")),
+    let Ok(count @ 1..=32) = count.parse() else { return Err(format!("{count}: not a count from 1 to 32")) };
+    let Ok(node @ 0..=7) = node.parse() else { return Err(format!("{node}: not a node from 0 to 7")) };
+    Ok(Wanted { engine, count, node })
+}
+
+fn parse_page_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size @ (4096 | 16384 | 65536)) => Ok(size),
+        _ => Err(format!("{text}: not 4096, 16384 or 65536")),
     }
 }
 
@@ -256,8 +302,11 @@ mod tests {
     fn options_survive_the_way_to_the_daemon() {
         let given = options(&[
             "--device",
-            "zip:2,hpre",
+            "zip:2@1,hpre",
             "--hw=v3",
+            "--kernel=kae",
+            "--memory=noiommu",
+            "--page-size=65536",
             "--latency",
             "150us",
             "--memo",
@@ -280,6 +329,32 @@ mod tests {
         let settings = options(&["--device", "zip:2,hpre"]).settings("r".into(), false).unwrap();
         let names: Vec<_> = settings.devices.iter().map(Description::name).collect();
         assert_eq!(names, ["hisi_zip-0", "hisi_zip-1", "hisi_hpre-2"]);
+    }
+
+    #[test]
+    fn devices_sit_where_they_are_put() {
+        let settings = options(&["--device=zip:2@3,hpre"]).settings("r".into(), false).unwrap();
+        assert_eq!(settings.devices.iter().map(|device| device.node).collect::<Vec<_>>(), [3, 3, 0]);
+        assert!(settings.devices.iter().all(|device| device.numa));
+        for bad in ["zip@8", "zip@", "zip@1:2", "zip:0", "zap"] {
+            assert!(parse_device(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_no_kernel_has_is_refused() {
+        let settings = |arguments: &[&str]| options(arguments).settings("r".into(), false);
+        assert!(settings(&["--memory=iommu", "--kernel=mainline"]).is_err());
+        assert!(settings(&["--hw=v1", "--device=hpre"]).is_err());
+        let names = |arguments| -> Vec<_> {
+            let devices = settings(arguments).unwrap().devices;
+            devices.iter().map(|device| (device.name(), device.kernel)).collect()
+        };
+        assert_eq!(names(&["--hw=v1"]), [("hisi_zip-0".to_owned(), Kernel::Mainline)]);
+        assert_eq!(
+            names(&["--memory=iommu", "--device=zip"]),
+            [("hisi_zip-0".to_owned(), Kernel::Openeuler)]
+        );
     }
 
     #[test]

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::doorbell::Layout;
 use crate::fault::{Armed, Faults};
+use crate::isolation::{self, Isolation};
 use crate::model::{Model, hpre, sec, zip};
 use crate::note;
+use crate::reserved::{self, Bus};
 use crate::sysfs::Attributes;
 use crate::trouble::{Condition, Health};
+use crate::usage::{self, Usage};
 
 /// Which accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +38,55 @@ impl Engine {
     }
 }
 
-/// Hardware generation: Kunpeng 920 (`v2`) or its successor (`v3`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// What the engines can do: as in Kunpeng 920, or as in its successors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hardware {
-    /// Queue manager 0x21: shared doorbell page, RSA and DH, zlib and gzip.
+    /// RSA and DH, zlib and gzip, SEC descriptors of type 2.
     V2,
-    /// Queue manager 0x30: 64 KiB doorbell region per queue, elliptic curves, raw deflate.
+    /// Elliptic curves, raw deflate, SEC descriptors of type 3.
     V3,
+}
+
+/// Generation of the queue manager (uacce-qm §9); Kunpeng 920 is `v2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Generation {
+    /// Revision 0x20: doorbell at 0x340 with a layout of its own; no HPRE.
+    V1,
+    /// Revision 0x21: shared doorbell page.
+    V2,
+    /// Revision 0x30: 64 KiB doorbell region per queue.
+    V3,
+    /// Revision 0x51: as v3, with registers that tell how busy it is.
+    V5,
+}
+
+impl Generation {
+    /// What its engines can do.
+    pub fn engines(self) -> Hardware {
+        match self {
+            Self::V1 | Self::V2 => Hardware::V2,
+            Self::V3 | Self::V5 => Hardware::V3,
+        }
+    }
+
+    /// Where its doorbell lies, and how a word for it reads.
+    pub fn doorbell(self) -> Layout {
+        match self {
+            Self::V1 => Layout::First,
+            Self::V2 | Self::V3 | Self::V5 => Layout::Later,
+        }
+    }
+}
+
+/// How descriptors name memory (uacce-qm §7.1); the names are those of the `flags` attribute's bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Memory {
+    /// The client's own addresses.
+    Sva,
+    /// Addresses an IOMMU gives to reserved memory, one slice per queue.
+    Iommu,
+    /// Bus addresses of reserved memory, in slices.
+    Noiommu,
 }
 
 /// Whose kernel driver is imitated where they differ (uacce-qm §1.2, §2.3, §2.5).
@@ -84,9 +130,17 @@ pub struct Description {
     /// The id behind the name: one counter for all devices.
     pub id: u32,
     /// Hardware generation.
-    pub hardware: Hardware,
+    pub generation: Generation,
     /// Kernel driver imitated.
     pub kernel: Kernel,
+    /// How descriptors name memory.
+    pub memory: Memory,
+    /// NUMA node it sits on.
+    pub node: u8,
+    /// Whether it is on a machine with several NUMA nodes.
+    pub numa: bool,
+    /// Page size of its machine, bytes.
+    pub page_size: u32,
     /// Queues it has.
     pub queues: u16,
     /// How its requests are served.
@@ -104,25 +158,52 @@ impl Description {
         format!("{driver}-{}", self.id)
     }
 
+    /// What its engines can do.
+    pub fn hardware(&self) -> Hardware {
+        self.generation.engines()
+    }
+
     /// The `api` attribute (uacce-qm §1.3).
-    pub fn api(&self) -> &'static str {
-        match self.hardware {
-            Hardware::V2 => "hisi_qm_v2",
-            Hardware::V3 => "hisi_qm_v3",
+    pub fn api(&self) -> String {
+        let version = match (self.generation, self.kernel) {
+            (Generation::V1, _) => 1,
+            (Generation::V2, _) => 2,
+            (Generation::V5, Kernel::Openeuler) => 5,
+            (Generation::V3 | Generation::V5, _) => 3,
+        };
+        let suffix = if self.memory == Memory::Noiommu { "_noiommu" } else { "" };
+        format!("hisi_qm_v{version}{suffix}")
+    }
+
+    /// The `flags` attribute (uacce-qm §1.2): SVA, no IOMMU, and on vendor kernels that an IOMMU is there.
+    pub fn flags(&self) -> u32 {
+        match (self.memory, self.kernel) {
+            (Memory::Sva, Kernel::Mainline) => 1,
+            (Memory::Sva, Kernel::Kae | Kernel::Openeuler) => 1 | 1 << 7,
+            (Memory::Iommu, _) => 1 << 7,
+            (Memory::Noiommu, _) => 1 << 1,
         }
     }
 
-    /// The `flags` attribute: SVA, and on vendor kernels that an IOMMU is there (uacce-qm §1.2).
-    pub fn flags(&self) -> u32 {
-        match self.kernel {
-            Kernel::Mainline => 1,
-            Kernel::Kae | Kernel::Openeuler => 1 | 1 << 7,
+    /// The `numa_distance` attribute as a reader on node 0 finds it: 10 at home, 12 to the other half of a socket, more to
+    /// another socket, as a Kunpeng 920 server's firmware tells it. Without NUMA the kernels differ (uacce-qm §1.2).
+    pub fn numa_distance(&self) -> u32 {
+        match (self.numa, self.kernel, self.node) {
+            (false, Kernel::Kae, _) => 0,
+            (false, _, _) | (true, _, 0) => 10,
+            (true, _, 1) => 12,
+            (true, _, node) => 20 + 2 * u32::from(node & 1),
         }
+    }
+
+    /// Whether its registers tell how busy it is (uacce-qm §3.1): api 5 and later.
+    pub fn tells_usage(&self) -> bool {
+        self.generation == Generation::V5 && self.kernel == Kernel::Openeuler
     }
 
     /// The `algorithms` attribute, in the kernel's order (uacce-qm §1.4).
     pub fn algorithms(&self) -> &'static str {
-        match (self.engine, self.hardware) {
+        match (self.engine, self.hardware()) {
             (Engine::Hpre, Hardware::V2) => "rsa\ndh",
             (Engine::Hpre, Hardware::V3) => "rsa\ndh\necdh\necdsa\nsm2\nx25519\nx448",
             (Engine::Sec, _) => "cipher\ndigest\naead",
@@ -147,9 +228,10 @@ impl Description {
 
     /// Bytes of the doorbell region for a client with this page size (uacce-qm §3.1).
     pub fn doorbell_region_len(&self, page_size: usize) -> usize {
-        match self.hardware {
-            Hardware::V2 => page_size * (1 + 0x1000 / page_size),
-            Hardware::V3 => 0x1_0000,
+        match self.generation {
+            Generation::V1 => page_size,
+            Generation::V2 => page_size * (1 + 0x1000 / page_size),
+            Generation::V3 | Generation::V5 => 0x1_0000,
         }
     }
 
@@ -162,9 +244,9 @@ impl Description {
     /// What a queue of this class (`qc_type`) computes with.
     pub fn model(&self, class: u16) -> Box<dyn Model> {
         match self.engine {
-            Engine::Hpre => Box::new(hpre::Hpre::new(class, self.hardware, self.service.memo)),
-            Engine::Sec => Box::new(sec::Sec::new(self.hardware)),
-            Engine::Zip => Box::new(zip::Zip::new(class, self.hardware, self.service.memo)),
+            Engine::Hpre => Box::new(hpre::Hpre::new(class, self.hardware(), self.service.memo)),
+            Engine::Sec => Box::new(sec::Sec::new(self.hardware())),
+            Engine::Zip => Box::new(zip::Zip::new(class, self.hardware(), self.service.memo)),
         }
     }
 }
@@ -177,6 +259,12 @@ pub struct Device {
     pub faults: Faults,
     /// How it is, and its open queues.
     pub health: Health,
+    /// Its errors, where they are counted.
+    pub isolation: Mutex<Isolation>,
+    /// How busy it is, where it tells.
+    pub usage: Option<Usage>,
+    /// What descriptors' addresses lead to, where that is not the client's own address space.
+    pub bus: Option<Arc<Bus>>,
     attributes: Attributes,
     /// One mutex per device, held across open, ioctl, mmap and release as the kernel does (uacce-qm §2.5).
     calls: Mutex<Numbers>,
@@ -194,9 +282,28 @@ pub struct Numbers {
 
 impl Device {
     /// A device with all queues free.
-    pub fn new(description: Description, attributes: Attributes, faults: Faults) -> Self {
-        let calls = Mutex::new(Numbers::new(description.queues));
-        Self { description, attributes, calls, faults, health: Health::default() }
+    pub fn new(
+        description: Description,
+        attributes: Attributes,
+        faults: Faults,
+        bus: Option<Arc<Bus>>,
+    ) -> Self {
+        Self {
+            calls: Mutex::new(Numbers::new(description.queues)),
+            usage: description.tells_usage().then(Usage::default),
+            description,
+            attributes,
+            faults,
+            bus,
+            health: Health::default(),
+            isolation: Mutex::default(),
+        }
+    }
+
+    /// Whether any queue is open.
+    pub fn is_used(&self) -> bool {
+        let calls = self.calls();
+        calls.free() < calls.taken.len()
     }
 
     /// Its attribute files.
@@ -276,11 +383,22 @@ pub fn build(
     faults: &[Arc<Armed>],
 ) -> io::Result<Vec<Arc<Device>>> {
     let mut devices = Vec::new();
+    let physical = Bus::new(reserved::Kind::Physical);
     for description in descriptions {
         let attributes = Attributes::create(root, &description)?;
         let faults = Faults::of(faults, &description);
-        devices.push(Arc::new(Device::new(description, attributes, faults)));
+        let bus = match description.memory {
+            Memory::Sva => None,
+            Memory::Iommu => Some(Bus::new(reserved::Kind::Translated)),
+            Memory::Noiommu => Some(Arc::clone(&physical)),
+        };
+        let device = Arc::new(Device::new(description, attributes, faults, bus));
+        if device.usage.is_some() {
+            usage::watch(Arc::clone(&device))?;
+        }
+        devices.push(device);
     }
+    isolation::watch(&devices)?;
     Ok(devices)
 }
 
@@ -288,29 +406,70 @@ pub fn build(
 pub const DEPTH: u16 = 1024;
 /// Bytes of a completion entry.
 pub const COMPLETION_LEN: usize = 16;
-/// Where the doorbell word lies in its region, v2 and later (uacce-qm §3.1).
-pub const DOORBELL_OFFSET: usize = 0x1000;
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) fn description(engine: Engine, generation: Generation) -> Description {
+        let service =
+            Service { latency: Duration::ZERO, memo: false, doorbell: Doorbell::Trap, spin: Duration::ZERO };
+        let (kernel, memory) = (Kernel::Mainline, Memory::Sva);
+        Description {
+            engine,
+            id: 3,
+            generation,
+            kernel,
+            memory,
+            node: 0,
+            numa: false,
+            page_size: 4096,
+            queues: 2,
+            service,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use super::testing::description;
     use super::*;
-
-    fn description(engine: Engine, hardware: Hardware) -> Description {
-        let service =
-            Service { latency: Duration::ZERO, memo: false, doorbell: Doorbell::Trap, spin: Duration::ZERO };
-        Description { engine, id: 3, hardware, kernel: Kernel::Mainline, queues: 2, service }
-    }
 
     /// uacce-qm §3.1 and §3.2, all three page sizes.
     #[test]
     fn region_sizes_are_the_kernels() {
-        let zip = description(Engine::Zip, Hardware::V2);
-        let hpre = description(Engine::Hpre, Hardware::V3);
+        let zip = description(Engine::Zip, Generation::V2);
+        let hpre = description(Engine::Hpre, Generation::V3);
+        let first = description(Engine::Zip, Generation::V1);
         let sizes = |device: &Description| {
             [4096, 16384, 65536].map(|page| (device.doorbell_region_len(page), device.ring_region_len(page)))
         };
         assert_eq!(sizes(&zip), [(8192, 151_552), (16384, 163_840), (65536, 262_144)]);
         assert_eq!(sizes(&hpre), [(65536, 86016), (65536, 98304), (65536, 196_608)]);
+        assert_eq!(sizes(&first), [(4096, 151_552), (16384, 163_840), (65536, 262_144)]);
+    }
+
+    /// uacce-qm §1.2, §1.3 and §7.1.
+    #[test]
+    fn flags_and_api_tell_how_memory_is_named() {
+        let shown = |kernel, memory, generation| {
+            let device = Description { kernel, memory, ..description(Engine::Zip, generation) };
+            (device.flags(), device.api())
+        };
+        let named = |flags, api: &str| (flags, api.to_owned());
+        assert_eq!(shown(Kernel::Mainline, Memory::Sva, Generation::V5), named(1, "hisi_qm_v3"));
+        assert_eq!(shown(Kernel::Openeuler, Memory::Sva, Generation::V5), named(129, "hisi_qm_v5"));
+        assert_eq!(shown(Kernel::Kae, Memory::Iommu, Generation::V2), named(128, "hisi_qm_v2"));
+        assert_eq!(shown(Kernel::Kae, Memory::Noiommu, Generation::V1), named(2, "hisi_qm_v1_noiommu"));
+    }
+
+    #[test]
+    fn far_nodes_are_farther() {
+        let at = |node, numa, kernel| {
+            Description { node, numa, kernel, ..description(Engine::Zip, Generation::V2) }.numa_distance()
+        };
+        assert_eq!([0, 1, 2, 3].map(|node| at(node, true, Kernel::Kae)), [10, 12, 20, 22]);
+        assert_eq!((at(0, false, Kernel::Kae), at(0, false, Kernel::Openeuler)), (0, 10));
     }
 
     #[test]

@@ -14,14 +14,18 @@
 
 pub mod cli;
 pub mod device;
+pub mod doorbell;
 pub mod fault;
+pub mod isolation;
 pub mod log;
 pub mod memo;
 pub mod model;
 pub mod os;
 pub mod queue;
+pub mod reserved;
 pub mod run;
 pub mod serve;
 pub mod sysfs;
 pub mod trouble;
+pub mod usage;
 pub mod worker;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use uacce_sim_protocol::{self as protocol, Mapping, Reply, control};
 
-use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Device, Doorbell, Kernel};
+use crate::device::{COMPLETION_LEN, DEPTH, Device, Doorbell, Kernel};
 use crate::note;
-use crate::os::client::ClientMemory;
-use crate::os::region::Region;
+use crate::os::client::{ClientMemory, ClientSpace};
+use crate::os::region::{Region, shared_memory};
+use crate::reserved::Reserved;
 use crate::trouble::{Condition, Line};
 use crate::worker::{Ending, Worker};
 
@@ -42,6 +43,7 @@ pub struct Queue {
     rings: Arc<Region>,
     doorbell: Arc<Region>,
     mapped_once: [bool; 2],
+    reserved: Option<Reserved>,
     memory: Arc<ClientMemory>,
     socket: Arc<OwnedFd>,
     line: Arc<Line>,
@@ -80,6 +82,9 @@ impl Queue {
         let (rings, doorbell) = (Arc::new(rings), Arc::new(doorbell));
         let control = device_control(device, page_size);
         let line = Arc::new(Line::new(Arc::clone(&rings), Arc::clone(&doorbell), control));
+        if let Some(usage) = &device.usage {
+            line.show_registers(&usage.registers());
+        }
         device.health.enter(&line);
         // A reset that began before would not stop this queue.
         if let Some(errno) = refusal(device) {
@@ -98,6 +103,7 @@ impl Queue {
             rings,
             doorbell,
             mapped_once: [false; 2],
+            reserved: None,
             memory: Arc::new(opening.memory),
             socket: opening.socket,
             line,
@@ -119,8 +125,8 @@ impl Queue {
             }
             SET_CONTEXT => self.set_context(bytes),
             SHOW_INFO => self.show_info(bytes),
-            // No reserved memory is simulated; vendor kernels know the command and find no region, mainline does not
-            // know it. Both say EINVAL, as for every unknown command.
+            SHOW_SLICE if self.has_reserved() => self.show_slice(bytes),
+            // Never ENOTTY.
             _ => Reply::failure(libc::EINVAL),
         }
     }
@@ -143,6 +149,55 @@ impl Queue {
                 let reply = Reply { mapping: Mapping::Plain, mapping_len, ..Reply::default() };
                 (reply, Some(self.rings.fd()))
             }
+            Ok(Regions::Reserved) => match self.reserve(length) {
+                Err(errno) => (Reply::failure(errno), None),
+                Ok(mapping_len) => {
+                    let reply = Reply { mapping: Mapping::Plain, mapping_len, ..Reply::default() };
+                    (reply, self.reserved.as_ref().map(Reserved::fd))
+                }
+            },
+        }
+    }
+
+    /// Whether the kernel has reserved memory at all: mainline has not (uacce-qm §2.2).
+    fn has_reserved(&self) -> bool {
+        self.device.description.kernel != Kernel::Mainline
+    }
+
+    /// Makes the static shared region; its length in whole pages (uacce-qm §7.3).
+    fn reserve(&mut self, length: u64) -> Result<u64, i32> {
+        // An earlier one is no longer mapped: its memory is free before the new one is looked for.
+        self.reserved = None;
+        let page_size = self.page_size as u64;
+        let len = length.checked_next_multiple_of(page_size).filter(|len| *len > 0).ok_or(libc::EINVAL)?;
+        // With shared virtual addressing nobody asks for it, and no address of it means anything to the device.
+        let bus = self.device.bus.as_ref().ok_or(libc::ENOMEM)?;
+        let made = usize::try_from(len)
+            .map_err(|_| io::ErrorKind::OutOfMemory.into())
+            .and_then(|len| shared_memory(c"uacce-sim-reserved", len, true))
+            .and_then(|memory| bus.reserve(memory, len, page_size));
+        match made {
+            Ok(reserved) => {
+                self.reserved = Some(reserved);
+                Ok(len)
+            }
+            Err(error) => {
+                note!("{}: no reserved memory: {error}", self.device.description.name());
+                Err(libc::ENOMEM)
+            }
+        }
+    }
+
+    /// `GET_SS_DMA`: a slice's index in, its address and length out; returns how many follow (uacce-qm §7.3).
+    fn show_slice(&self, bytes: &[u8]) -> Reply {
+        let Ok(index) = bytes.try_into().map(u64::from_le_bytes) else { return Reply::failure(libc::EFAULT) };
+        match self.reserved.as_ref().and_then(|reserved| reserved.slice(index)) {
+            None => Reply::failure(libc::EINVAL),
+            Some((word, rest)) => Reply {
+                value: i64::try_from(rest).unwrap_or(0),
+                bytes: word.to_le_bytes().to_vec(),
+                ..Reply::default()
+            },
         }
     }
 
@@ -157,6 +212,7 @@ impl Queue {
         let device = Arc::clone(&self.device);
         let mut calls = device.calls();
         self.stop();
+        self.reserved = None;
         self.release_number(&mut calls);
     }
 
@@ -192,7 +248,12 @@ impl Queue {
             rings: Arc::clone(&self.rings),
             doorbell: Arc::clone(&self.doorbell),
             control: device_control(&self.device, self.page_size),
+            layout: self.device.description.generation.doorbell(),
             memory: Arc::clone(&self.memory),
+            space: match &self.device.bus {
+                Some(bus) => Arc::clone(bus) as Arc<dyn ClientSpace + Send + Sync>,
+                None => Arc::clone(&self.memory) as Arc<dyn ClientSpace + Send + Sync>,
+            },
             socket: Arc::clone(&self.socket),
         });
         match worker {
@@ -269,6 +330,7 @@ impl Queue {
         let (region, index) = match offset / page_size {
             0 if offset == 0 => (Regions::Doorbell, 0),
             1 if offset == page_size => (Regions::Rings, 1),
+            2 if offset == 2 * page_size && self.has_reserved() => (Regions::Reserved, 2),
             _ => return Err(libc::EINVAL),
         };
         // The VFS refuses a writable shared mapping of a read-only file before the driver is asked.
@@ -276,7 +338,8 @@ impl Queue {
             return Err(libc::EACCES);
         }
         let zombie = self.is_finished();
-        let exists = self.mapped_once[index] && self.is_still_mapped(region);
+        let made = self.mapped_once.get(index).map_or(self.reserved.is_some(), |mapped| *mapped);
+        let exists = made && self.is_still_mapped(region);
         match self.device.description.kernel {
             Kernel::Mainline if zombie => return Err(libc::ENXIO),
             _ if exists => return Err(libc::EEXIST),
@@ -287,9 +350,10 @@ impl Queue {
         let limit = match region {
             Regions::Doorbell => self.device.description.doorbell_region_len(self.page_size) as u64,
             Regions::Rings => self.rings.size() as u64,
+            Regions::Reserved => u64::MAX,
         };
         let fits = match region {
-            Regions::Doorbell => 0 < rounded && rounded <= limit,
+            Regions::Doorbell | Regions::Reserved => 0 < rounded && rounded <= limit,
             Regions::Rings => rounded == limit,
         };
         if fits { Ok(region) } else { Err(libc::EINVAL) }
@@ -297,11 +361,12 @@ impl Queue {
 
     /// A second mmap of a region is allowed after a munmap. Nobody tells the daemon of that one, so it looks.
     fn is_still_mapped(&self, region: Regions) -> bool {
-        let region = match region {
-            Regions::Doorbell => &self.doorbell,
-            Regions::Rings => &self.rings,
+        let inode = match region {
+            Regions::Doorbell => self.doorbell.inode().ok(),
+            Regions::Rings => self.rings.inode().ok(),
+            Regions::Reserved => self.reserved.as_ref().and_then(|reserved| reserved.inode().ok()),
         };
-        region.inode().ok().and_then(|inode| self.memory.has_mapped(inode)).unwrap_or(false)
+        inode.and_then(|inode| self.memory.has_mapped(inode)).unwrap_or(false)
     }
 }
 
@@ -309,6 +374,7 @@ impl Queue {
 enum Regions {
     Doorbell,
     Rings,
+    Reserved,
 }
 
 /// What open and START fail with while the device is not as it should be.
@@ -340,7 +406,7 @@ fn build_regions(device: &Device, page_size: usize, number: u16) -> io::Result<(
     store(control::MAGIC, protocol::MAGIC);
     store(control::VERSION, u32::from(protocol::VERSION));
     store(control::QUEUE_NUMBER, u32::from(number));
-    store(control::DOORBELL_OFFSET, u32::try_from(DOORBELL_OFFSET).unwrap_or(0));
+    store(control::DOORBELL_OFFSET, u32::try_from(description.generation.doorbell().offset()).unwrap_or(0));
     store(control::POLLED, u32::from(description.service.doorbell == Doorbell::Poll));
     Ok((rings, doorbell))
 }
@@ -349,6 +415,8 @@ fn build_regions(device: &Device, page_size: usize, number: u16) -> io::Result<(
 const START: u32 = 0x5700;
 /// `_IO('W', 1)`
 const PUT_QUEUE: u32 = 0x5701;
+/// `_IOR('W', 3, unsigned long)`, read and written in spite of its name.
+const SHOW_SLICE: u32 = 0x8008_5703;
 /// `_IOWR('H', 10, struct hisi_qp_ctx)`
 const SET_CONTEXT: u32 = 0xC004_480A;
 /// `_IOWR('H', 11, struct hisi_qp_info)`

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::device::{Description, Engine, Hardware, Kernel};
-use crate::os::process::page_size;
+use crate::device::{Description, Engine, Generation, Kernel};
 
 /// The files of one device that change while it lives.
 pub struct Attributes {
@@ -53,6 +52,21 @@ impl Attributes {
         fs::rename(&scratch, self.directory.join(attribute))
     }
 
+    /// The file of an attribute, e.g. to watch it.
+    pub fn path(&self, attribute: &str) -> PathBuf {
+        self.directory.join(attribute)
+    }
+
+    /// As [`Self::set`], in the same file: it may be watched, or open for writing in a client.
+    /// # Errors
+    /// What the file system reports.
+    pub fn rewrite(&self, attribute: &str, value: &str) -> io::Result<()> {
+        let text = format!("{value}\n");
+        let file = fs::File::options().write(true).open(self.path(attribute))?;
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.set_len(text.len() as u64)
+    }
+
     /// Shows that the device is no longer there: its entries vanish, its files with them.
     /// # Errors
     /// What the file system reports.
@@ -71,17 +85,20 @@ pub fn remove(root: &Path) {
     let _ = fs::remove_dir_all(root.join("dev"));
 }
 
-/// `pciXXXX:YY/<bridge>` and the function behind it, placed as on a two-socket Kunpeng 920.
+/// `pciXXXX:YY/<bridge>` and the function behind it, placed as on a two-socket Kunpeng 920, where nodes 0 and 2 have
+/// accelerators; those on other nodes get PCI domains of their own.
 fn pci_address(device: &Description) -> (String, String) {
     let (root_bus, bus) = match device.engine {
         Engine::Hpre => (0x78, 0x79),
         Engine::Sec => (0x74, 0x76),
         Engine::Zip => (0x74, 0x75),
     };
+    let (socket, domain) = (u32::from(device.node >> 1 & 1) * 0x40, device.node >> 2 << 1 | device.node & 1);
+    let (root_bus, bus) = (root_bus + socket, bus + socket);
     let (bridge, slot) = (device.id / 32, device.id % 32);
     (
-        format!("pci0000:{root_bus:02x}/0000:{root_bus:02x}:{bridge:02x}.0"),
-        format!("0000:{bus:02x}:{slot:02x}.0"),
+        format!("pci{domain:04x}:{root_bus:02x}/{domain:04x}:{root_bus:02x}:{bridge:02x}.0"),
+        format!("{domain:04x}:{bus:02x}:{slot:02x}.0"),
     )
 }
 
@@ -91,24 +108,26 @@ fn pci_attributes(device: &Description) -> Vec<(&'static str, String)> {
         Engine::Sec => ("0xa255", "0x100000"),
         Engine::Zip => ("0xa250", "0x120000"),
     };
-    let revision = match device.hardware {
-        Hardware::V2 => "0x21",
-        Hardware::V3 => "0x30",
+    let revision = match device.generation {
+        Generation::V1 => "0x20",
+        Generation::V2 => "0x21",
+        Generation::V3 => "0x30",
+        Generation::V5 => "0x51",
     };
     vec![
         ("vendor", "0x19e5\n".to_owned()),
         ("device", format!("{id}\n")),
         ("revision", format!("{revision}\n")),
         ("class", format!("{class}\n")),
-        ("numa_node", "0\n".to_owned()),
+        ("numa_node", format!("{}\n", device.node)),
     ]
 }
 
 /// Attributes and their values without the closing newline (uacce-qm §1.2).
 fn attributes(device: &Description) -> Vec<(&'static str, String)> {
-    let page_size = page_size() as usize;
+    let page_size = device.page_size as usize;
     let mut all = vec![
-        ("api", device.api().to_owned()),
+        ("api", device.api()),
         ("flags", device.flags().to_string()),
         ("available_instances", device.queues.to_string()),
         ("algorithms", device.algorithms().to_owned()),
@@ -119,17 +138,15 @@ fn attributes(device: &Description) -> Vec<(&'static str, String)> {
         ("dev", format!("240:{}", device.id)),
         ("uevent", format!("MAJOR=240\nMINOR={}\nDEVNAME={}", device.id, device.name())),
     ];
-    match device.kernel {
-        Kernel::Mainline => {}
-        Kernel::Kae => {
-            all.push(("node_id", "0".to_owned()));
-            all.push(("numa_distance", "0".to_owned()));
-            all.push(("dev_state", "0".to_owned()));
-        }
-        Kernel::Openeuler => {
-            all.push(("node_id", "0".to_owned()));
-            all.push(("numa_distance", "10".to_owned()));
-        }
+    if device.kernel != Kernel::Mainline {
+        all.push(("node_id", device.node.to_string()));
+        all.push(("numa_distance", device.numa_distance().to_string()));
+    }
+    if device.kernel == Kernel::Kae {
+        all.push(("dev_state", "0".to_owned()));
+    }
+    if device.tells_usage() {
+        all.push(("dev_usage", crate::usage::shown(device.engine, [0; 2])));
     }
     all
 }
@@ -137,13 +154,31 @@ fn attributes(device: &Description) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Doorbell, Service};
-    use std::time::Duration;
+    use crate::device::testing::description;
 
     fn zip(kernel: Kernel) -> Description {
-        let service =
-            Service { latency: Duration::ZERO, memo: false, doorbell: Doorbell::Trap, spin: Duration::ZERO };
-        Description { engine: Engine::Zip, id: 4, hardware: Hardware::V2, kernel, queues: 64, service }
+        Description { id: 4, kernel, queues: 64, ..description(Engine::Zip, Generation::V2) }
+    }
+
+    #[test]
+    fn devices_sit_on_their_nodes() {
+        let root = crate::os::process::private_directory(&std::env::temp_dir()).unwrap();
+        let kernel = Kernel::Openeuler;
+        for (node, distance, place) in [
+            (0, "10", "pci0000:74"),
+            (1, "12", "pci0001:74"),
+            (2, "20", "pci0000:b4"),
+            (7, "22", "pci0003:b4"),
+        ] {
+            let device = Description { id: node.into(), node, numa: true, ..zip(kernel) };
+            Attributes::create(&root, &device).unwrap();
+            let class = root.join("sys/class/uacce").join(device.name());
+            let read = |file: &str| fs::read_to_string(class.join(file)).unwrap().trim_end().to_owned();
+            assert_eq!(read("device/numa_node"), node.to_string());
+            assert_eq!((read("node_id"), read("numa_distance")), (node.to_string(), distance.to_owned()));
+            assert!(fs::read_link(&class).unwrap().to_string_lossy().contains(place), "{node}");
+        }
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -65,6 +65,13 @@ impl Line {
         }
     }
 
+    /// Writes registers: offset in the doorbell region, and value.
+    pub fn show_registers(&self, registers: &[(usize, u32)]) {
+        for (offset, value) in registers {
+            self.doorbell.word32(*offset).store(*value, Ordering::Relaxed);
+        }
+    }
+
     /// A worker begins or ends.
     pub fn set_started(&self, started: bool) {
         self.started.store(started, Ordering::SeqCst);
@@ -103,6 +110,14 @@ impl Health {
             NORMAL => Condition::Normal,
             STOPPED => Condition::Stopped,
             _ => Condition::Removed,
+        }
+    }
+
+    /// Writes registers of the device, in the doorbell regions of all open queues.
+    pub fn show_registers(&self, registers: &[(usize, u32)]) {
+        let lines: Vec<_> = self.lines.lock().iter().filter_map(Weak::upgrade).collect();
+        for line in lines {
+            line.show_registers(registers);
         }
     }
 
@@ -150,6 +165,13 @@ fn take_course(device: &Device, trouble: Trouble) {
     let shown = match trouble {
         Trouble::Reset(time) => {
             device.show_state(false);
+            // Too many errors isolate it although this reset succeeds: open works again, clients stay away.
+            if device.isolation.lock().count(Instant::now()) {
+                note!("{}: isolated after too many errors", device.description.name());
+                if let Err(error) = device.attributes().set("isolate", "1") {
+                    note!("{}: isolate: {error}", device.description.name());
+                }
+            }
             thread::sleep(time);
             device.show_state(true);
             let again = |now| (now == STOPPED).then_some(NORMAL);
@@ -157,6 +179,7 @@ fn take_course(device: &Device, trouble: Trouble) {
             Ok(())
         }
         Trouble::Isolation => {
+            device.isolation.lock().isolate();
             device.show_state(false);
             device.attributes().set("isolate", "1")
         }

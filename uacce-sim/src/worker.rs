@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use uacce_sim_protocol::control;
 
-use crate::device::{COMPLETION_LEN, DEPTH, DOORBELL_OFFSET, Device, Doorbell, Service};
+use crate::device::{COMPLETION_LEN, DEPTH, Device, Doorbell, Service};
+use crate::doorbell::{COMPLETION, Layout, SUBMISSION};
 use crate::fault::Kind;
 use crate::fault::damage::{Damage, Damaging};
 use crate::model::Model;
@@ -44,8 +45,12 @@ pub struct Plan {
     pub doorbell: Arc<Region>,
     /// Offset of the control page.
     pub control: usize,
+    /// How a doorbell word reads.
+    pub layout: Layout,
     /// The opener's address space.
     pub memory: Arc<ClientMemory>,
+    /// What the addresses in descriptors lead to.
+    pub space: Arc<dyn ClientSpace + Send + Sync>,
     /// Where readiness tokens go.
     pub socket: Arc<OwnedFd>,
 }
@@ -132,7 +137,7 @@ impl Serving {
         let (submissions_seen, completions_seen) =
             (count(control::SUBMISSION_COUNT), count(control::COMPLETION_COUNT));
         if plan.service.doorbell == Doorbell::Poll {
-            plan.doorbell.word64(DOORBELL_OFFSET).store(NOT_RUNG, Ordering::SeqCst);
+            plan.doorbell.word64(plan.layout.offset()).store(NOT_RUNG, Ordering::SeqCst);
         }
         Self {
             spin: Spin::new(plan.service.spin),
@@ -203,10 +208,10 @@ impl Serving {
                 }
             }
             Doorbell::Poll => {
-                let word = self.plan.doorbell.word64(DOORBELL_OFFSET);
+                let word = self.plan.doorbell.word64(self.plan.layout.offset());
                 if word.load(Ordering::Acquire) != NOT_RUNG {
                     let rung = word.swap(NOT_RUNG, Ordering::AcqRel);
-                    self.ring(rung, rung >> 12 & 0xF);
+                    self.ring(rung, self.plan.layout.read(rung).command);
                 }
             }
         }
@@ -214,20 +219,16 @@ impl Serving {
 
     /// Acts on a doorbell word (uacce-qm §3.3). A word for another queue or with a wrong random field is dropped, as by the
     /// hardware.
-    fn ring(&mut self, word: u64, expected_command: u64) {
-        let (number, command, random) = (word & 0xFFF, word >> 12 & 0xF, word >> 16 & 0xFFFF);
-        let index = u16::try_from(word >> 32 & 0xFFFF).unwrap_or(u16::MAX);
-        if number != u64::from(self.plan.number)
-            || random != 0
-            || command != expected_command
-            || index >= DEPTH
-        {
+    fn ring(&mut self, word: u64, expected_command: u16) {
+        let rung = self.plan.layout.read(word);
+        let heeded = rung.queue == self.plan.number && rung.valid && rung.command == expected_command;
+        if !heeded || rung.index >= DEPTH {
             note!("queue {}: doorbell {word:#018x} dropped", self.plan.number);
             return;
         }
-        match command {
-            SUBMISSION => self.submitted(index),
-            COMPLETION => self.consumed(index, word >> 48 & 1 == 1),
+        match rung.command {
+            SUBMISSION => self.submitted(rung.index),
+            COMPLETION => self.consumed(rung.index, rung.priority & 1 == 1),
             // Event-queue doorbells are the kernel's.
             _ => {}
         }
@@ -292,11 +293,15 @@ impl Serving {
         let damage = Damage::of(&flight.faults);
         // After an exec the process id leads to a new program, which never lent us anything.
         if damage.status.is_none() && self.plan.memory.is_alive() {
-            let memory = Damaging { space: &*self.plan.memory, damage: &damage };
+            let memory = Damaging { space: &*self.plan.space, damage: &damage };
             let space: &dyn ClientSpace =
-                if damage.bytes || damage.short { &memory } else { &*self.plan.memory };
+                if damage.bytes || damage.short { &memory } else { &*self.plan.space };
             let model = &mut self.plan.model;
+            let begin = Instant::now();
             let ran = catch_unwind(AssertUnwindSafe(|| model.execute(&mut descriptor, space)));
+            if let Some(usage) = &device.usage {
+                usage.add(self.plan.class, begin.elapsed());
+            }
             if ran.is_err() {
                 note!("queue {}: the model panicked; the request stays unprocessed", self.plan.number);
                 descriptor.clone_from(&submitted);
@@ -380,8 +385,9 @@ impl Serving {
         let doorbell = Arc::clone(&self.plan.doorbell);
         let (at, control) = (self.plan.control, self.plan.control);
         let polled = self.plan.service.doorbell == Doorbell::Poll;
+        let offset = self.plan.layout.offset();
         let rung = || {
-            (polled && doorbell.word64(DOORBELL_OFFSET).load(Ordering::Relaxed) != NOT_RUNG)
+            (polled && doorbell.word64(offset).load(Ordering::Relaxed) != NOT_RUNG)
                 || doorbell.word32(at + control::SEQUENCE).load(Ordering::Relaxed) != sequence
         };
         let processor_free = BUSY.load(Ordering::Relaxed) < processors() && !is_crowded();
@@ -500,8 +506,6 @@ fn processors() -> usize {
 /// Workers not asleep, in the whole daemon.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-const SUBMISSION: u64 = 0;
-const COMPLETION: u64 = 1;
 const RUNNING: u8 = 0;
 const DRAIN: u8 = 1;
 const ABANDON: u8 = 2;

@@ -10,6 +10,7 @@ pub mod process;
 pub mod random;
 pub mod region;
 pub mod socket;
+pub mod watch;
 
 use std::io;
 

@@ -31,19 +31,7 @@ impl Region {
     /// # Errors
     /// What `memfd_create`, `ftruncate`, `fcntl` or `mmap` report; typically out of memory or descriptors.
     pub fn new(name: &CStr, len: usize) -> io::Result<Self> {
-        // SAFETY: `name` is a NUL-terminated string for the length of the call.
-        let raw = checked(unsafe {
-            libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING)
-        })?;
-        // SAFETY: `memfd_create` has just returned this descriptor; nobody else owns it.
-        let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-        let size = libc::off_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: plain system call on our own descriptor.
-        checked(unsafe { libc::ftruncate(raw, size) })?;
-        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
-        // SAFETY: plain system call on our own descriptor.
-        checked(unsafe { libc::fcntl(raw, libc::F_ADD_SEALS, seals) })?;
-        Self::map(fd, len)
+        Self::map(shared_memory(name, len, true)?, len)
     }
 
     /// Maps a region made elsewhere, its first `len` bytes: the client's side. Fails unless it is sealed as by
@@ -154,6 +142,24 @@ impl Region {
         // SAFETY: `word` is mapped and aligned (`word32`).
         unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
     }
+}
+
+/// A memfd of `len` zero bytes that nobody can make longer, nor (if `whole`) shorter.
+/// # Errors
+/// What `memfd_create`, `ftruncate` or `fcntl` report; typically out of memory or descriptors.
+pub fn shared_memory(name: &CStr, len: usize, whole: bool) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: `name` is a NUL-terminated string for the length of the call.
+    let raw = checked(unsafe { libc::memfd_create(name.as_ptr(), flags) })?;
+    // SAFETY: `memfd_create` has just returned this descriptor; nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    let size = libc::off_t::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: plain system call on our own descriptor.
+    checked(unsafe { libc::ftruncate(raw, size) })?;
+    let shrink = if whole { libc::F_SEAL_SHRINK } else { 0 };
+    // SAFETY: plain system call on our own descriptor.
+    checked(unsafe { libc::fcntl(raw, libc::F_ADD_SEALS, shrink | libc::F_SEAL_GROW | libc::F_SEAL_SEAL) })?;
+    Ok(fd)
 }
 
 impl AsRawFd for Region {

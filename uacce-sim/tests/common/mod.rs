@@ -16,6 +16,7 @@ use uacce_sim_protocol::{REPLY_LEN, Reply, Request, SOCKET_NAME, control};
 
 pub const START: u32 = 0x5700;
 pub const PUT_QUEUE: u32 = 0x5701;
+pub const SHOW_SLICE: u32 = 0x8008_5703;
 pub const SET_CONTEXT: u32 = 0xC004_480A;
 pub const SHOW_INFO: u32 = 0xC010_480B;
 pub const DEPTH: u16 = 1024;
@@ -105,8 +106,12 @@ impl Client {
     }
 
     pub fn open_with(root: &Path, device: &str, flags: u32) -> Result<Self, i32> {
+        Self::open_as(root, device, flags, page_size())
+    }
+
+    pub fn open_as(root: &Path, device: &str, flags: u32, page_size: u32) -> Result<Self, i32> {
         let client = Self { socket: socket::connect(&root.join(SOCKET_NAME)).unwrap() };
-        let request = Request::Open { name: device.to_owned(), flags, page_size: page_size() };
+        let request = Request::Open { name: device.to_owned(), flags, page_size };
         client.call(&request.encode()).0.map(|_| client)
     }
 
@@ -126,6 +131,13 @@ impl Client {
     pub fn ioctl(&self, command: u32, bytes: &[u8]) -> Result<Vec<u8>, i32> {
         let request = Request::Ioctl { command, argument: 0, bytes: bytes.to_vec() };
         self.call(&request.encode()).0.map(|reply| reply.bytes)
+    }
+
+    /// `GET_SS_DMA`: the word of a slice, and how many follow.
+    pub fn slice(&self, index: u64) -> Result<(u64, i64), i32> {
+        let bytes = index.to_le_bytes().to_vec();
+        let reply = self.call(&Request::Ioctl { command: SHOW_SLICE, argument: 0, bytes }.encode()).0?;
+        Ok((u64::from_le_bytes(reply.bytes.try_into().unwrap()), reply.value))
     }
 
     pub fn map(&self, offset: u64, length: u64) -> Result<(Reply, OwnedFd), i32> {
@@ -157,11 +169,16 @@ impl Started {
         let client = Client::open(root, device).unwrap();
         let size = |name: &str| attribute(root, device, name).parse::<u64>().unwrap();
         let page = u64::from(page_size());
-        let (reply, fd) = client.map(page, size("region_dus_size")).unwrap();
+        Self::of(client, page, size("region_dus_size"), size("region_mmio_size"), class)
+    }
+
+    /// A queue whose client has pages of `page` bytes, and regions of these sizes.
+    pub fn of(client: Client, page: u64, rings_len: u64, doorbell_len: u64, class: u16) -> Self {
+        let (reply, fd) = client.map(page, rings_len).unwrap();
         let rings = Region::map(fd, usize::try_from(reply.mapping_len).unwrap()).unwrap();
-        let (reply, fd) = client.map(0, size("region_mmio_size")).unwrap();
+        let (reply, fd) = client.map(0, doorbell_len).unwrap();
         let control = usize::try_from(reply.mapping_len).unwrap();
-        let doorbell = Region::map(fd, control + page_size() as usize).unwrap();
+        let doorbell = Region::map(fd, control + usize::try_from(page).unwrap()).unwrap();
         let context = client.ioctl(SET_CONTEXT, &[[0; 2], class.to_le_bytes()].concat()).unwrap();
         let number = u16::from_le_bytes([context[0], context[1]]);
         let info = client.ioctl(SHOW_INFO, &[0; 16]).unwrap();
@@ -192,14 +209,19 @@ impl Started {
         self.ring(word, control::COMPLETION_DOORBELL, control::COMPLETION_COUNT);
     }
 
+    /// A doorbell word, by the layout that the control page tells (uacce-qm §3.3).
     pub fn word(&self, command: u64, index: u16, priority: u64) -> u64 {
-        u64::from(self.number) | command << 12 | u64::from(index) << 32 | priority << 48
+        let offset = self.doorbell.word32(self.control + control::DOORBELL_OFFSET).load(Ordering::Relaxed);
+        let command = command << if offset == 0x340 { 16 } else { 12 };
+        u64::from(self.number) | command | u64::from(index) << 32 | priority << 48
     }
 
     /// What the trap handler does with a caught store.
     pub fn ring(&self, word: u64, slot: usize, count: usize) {
         if self.doorbell.word32(self.control + control::POLLED).load(Ordering::Relaxed) == 1 {
-            self.doorbell.word64(0x1000).store(word, Ordering::SeqCst);
+            let offset =
+                self.doorbell.word32(self.control + control::DOORBELL_OFFSET).load(Ordering::Relaxed);
+            self.doorbell.word64(offset as usize).store(word, Ordering::SeqCst);
             return;
         }
         if slot == control::COMPLETION_DOORBELL {
