@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
 
 use crate::config::{Config, Operation};
-use crate::exports::keymgmt::Row;
-use crate::exports::{base, keymgmt, signature};
+use crate::exports::{base, exchange, keymgmt, signature};
 use crate::ffi::bindings::{
-    Algorithm, Dispatch, keymgmt as key_ids, operation, provider, signature as sig_ids,
+    Algorithm, Dispatch, keyexch as exchange_ids, keymgmt as key_ids, operation, provider,
+    signature as sig_ids,
 };
-use crate::ffi::fallback::{Fallback, KeyFunctions, KeyType};
+use crate::ffi::fallback::{ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType};
 
 /// The provider's own functions.
 pub(crate) static PROVIDER: [Dispatch; 8] = [
@@ -37,7 +37,7 @@ fn keys_table(key_type: KeyType, functions: &KeyFunctions) -> Vec<Dispatch> {
     }
 }
 
-fn keys_of<R: Row>(functions: &KeyFunctions) -> Vec<Dispatch> {
+fn keys_of<R: keymgmt::Row>(functions: &KeyFunctions) -> Vec<Dispatch> {
     let mut table = vec![
         Dispatch::new(key_ids::KEYMGMT_NEW, keymgmt::new::<R>),
         Dispatch::new(key_ids::KEYMGMT_FREE, keymgmt::free),
@@ -66,6 +66,43 @@ fn keys_of<R: Row>(functions: &KeyFunctions) -> Vec<Dispatch> {
     if functions.is_settable() {
         table.push(Dispatch::new(key_ids::KEYMGMT_SET_PARAMS, keymgmt::set_params));
         table.push(Dispatch::new(key_ids::KEYMGMT_SETTABLE_PARAMS, keymgmt::settable_params::<R>));
+    }
+    table.push(Dispatch::END);
+    table
+}
+
+/// The functions of a key exchange, in the running core's own shape.
+fn exchange_table(exchange_type: ExchangeType, functions: &ExchangeFunctions) -> Vec<Dispatch> {
+    match exchange_type {
+        ExchangeType::Dh => exchange_of::<exchange::Dh>(functions),
+        ExchangeType::Ecdh => exchange_of::<exchange::Ecdh>(functions),
+        ExchangeType::X25519 => exchange_of::<exchange::X25519>(functions),
+        ExchangeType::X448 => exchange_of::<exchange::X448>(functions),
+    }
+}
+
+fn exchange_of<R: exchange::Row>(functions: &ExchangeFunctions) -> Vec<Dispatch> {
+    let mut table = vec![
+        Dispatch::new(exchange_ids::KEYEXCH_NEWCTX, exchange::newctx::<R>),
+        Dispatch::new(exchange_ids::KEYEXCH_FREECTX, exchange::freectx),
+        Dispatch::new(exchange_ids::KEYEXCH_DUPCTX, exchange::dupctx),
+        Dispatch::new(exchange_ids::KEYEXCH_INIT, exchange::init),
+        Dispatch::new(exchange_ids::KEYEXCH_SET_PEER, exchange::set_peer),
+        Dispatch::new(exchange_ids::KEYEXCH_DERIVE, exchange::derive),
+    ];
+    if functions.is_settable() {
+        table.push(Dispatch::new(exchange_ids::KEYEXCH_SET_CTX_PARAMS, exchange::set_ctx_params));
+        table.push(Dispatch::new(
+            exchange_ids::KEYEXCH_SETTABLE_CTX_PARAMS,
+            exchange::settable_ctx_params::<R>,
+        ));
+    }
+    if functions.is_gettable() {
+        table.push(Dispatch::new(exchange_ids::KEYEXCH_GET_CTX_PARAMS, exchange::get_ctx_params));
+        table.push(Dispatch::new(
+            exchange_ids::KEYEXCH_GETTABLE_CTX_PARAMS,
+            exchange::gettable_ctx_params::<R>,
+        ));
     }
     table.push(Dispatch::END);
     table
@@ -106,6 +143,7 @@ const PROPERTIES: &CStr = c"provider=warpdrive";
 /// pointers into it.
 pub(crate) struct Tables {
     keys: Vec<Algorithm>,
+    exchanges: Vec<Algorithm>,
     signatures: Vec<Algorithm>,
     key_types: Vec<KeyType>,
     _names: Vec<CString>,
@@ -125,20 +163,34 @@ impl Tables {
             keys.push(offer.row(&listed.names, table, c"warpdrive keys"));
             key_types.push(key_type);
         }
+        let mut exchanges = Vec::new();
+        for exchange_type in ExchangeType::ALL {
+            let operation = match exchange_type {
+                ExchangeType::Dh => Operation::Dh,
+                ExchangeType::Ecdh => Operation::Ecdh,
+                ExchangeType::X25519 => Operation::X25519,
+                ExchangeType::X448 => Operation::X448,
+            };
+            let listed = fallback.exchanges(exchange_type).filter(|_| config.offers(operation));
+            let Some(listed) = listed else { continue };
+            let table = exchange_table(exchange_type, listed.functions());
+            exchanges.push(offer.row(&listed.names, table, c"warpdrive key exchange"));
+        }
         let mut signatures = Vec::new();
         if let Some(listed) = fallback.signatures().filter(|_| config.offers(Operation::RsaSignature)) {
             signatures.push(offer.row(&listed.names, &RSA_SIGNATURES[..], c"warpdrive RSA signatures"));
         }
-        for list in [&mut keys, &mut signatures] {
+        for list in [&mut keys, &mut exchanges, &mut signatures] {
             list.push(Algorithm::END);
         }
-        Self { keys, signatures, key_types, _names: offer.names, _functions: offer.functions }
+        Self { keys, exchanges, signatures, key_types, _names: offer.names, _functions: offer.functions }
     }
 
     /// The algorithms of `asked`; null when there are none.
     pub(crate) fn of(&self, asked: c_int) -> *const Algorithm {
         let list = match asked {
             operation::KEYMGMT => &self.keys,
+            operation::KEYEXCH => &self.exchanges,
             operation::SIGNATURE => &self.signatures,
             _ => return std::ptr::null(),
         };

@@ -1,6 +1,7 @@
 //! The functions C calls. Each one is: guard, checked pointers, safe call, C value.
 
 pub(crate) mod base;
+pub(crate) mod exchange;
 mod key_parts;
 pub(crate) mod keymgmt;
 pub(crate) mod signature;

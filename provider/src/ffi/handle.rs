@@ -181,13 +181,18 @@ impl<'a> Output<'a> {
 
     /// Gives the caller `bytes`; false, and nothing written, when there is no room.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        self.put_part(bytes, bytes.len())
+    }
+
+    /// As [`Self::put`], but says that the first `len` bytes are what counts.
+    pub(crate) fn put_part(&mut self, bytes: &[u8], len: usize) -> bool {
         if self.pointer.is_null() || self.len.is_null() || bytes.len() > self.size {
             return false;
         }
         // SAFETY: `new`'s promise; `bytes` is Rust's own memory, and the length was checked.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.pointer, bytes.len());
-            *self.len = bytes.len();
+            *self.len = len;
         }
         true
     }

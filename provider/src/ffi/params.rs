@@ -51,6 +51,17 @@ impl<'a> Params<'a> {
         text_of(param)
     }
 
+    /// Whether the whole number under `key` is other than zero; `None` without one.
+    pub(crate) fn flag(self, key: &CStr) -> Option<bool> {
+        let (_, param) = self.iter().find(|(name, _)| *name == key)?;
+        if !matches!(param.data_type, Param::INTEGER | Param::UNSIGNED_INTEGER) || param.data.is_null() {
+            return None;
+        }
+        // SAFETY: `new`'s promise covers the `data_size` bytes at `data`.
+        let bytes = unsafe { std::slice::from_raw_parts(param.data.cast::<u8>(), param.data_size) };
+        Some(bytes.iter().any(|byte| *byte != 0))
+    }
+
     /// The number under `key`, big-endian, as wide as it was sent.
     pub(crate) fn big_number(self, key: &CStr) -> Option<Zeroizing<Vec<u8>>> {
         let (_, param) = self.iter().find(|(name, _)| *name == key)?;
@@ -194,7 +205,17 @@ impl<'a> Own<'a> {
         Self::new(key, Param::INTEGER, value.cast(), size_of::<c_int>())
     }
 
-    /// A big number to send, in native byte order.
+    /// Bytes, to send or room for them.
+    pub(crate) fn octets(key: &'static CStr, value: &'a mut [u8]) -> Self {
+        Self::new(key, Param::OCTET_STRING, value.as_mut_ptr(), value.len())
+    }
+
+    /// How many bytes were filled in; `None` when nobody answered.
+    pub(crate) fn answer_len(&self) -> Option<usize> {
+        Some(self.param.return_size).filter(|len| *len != Param::UNMODIFIED)
+    }
+
+    /// A big number in native byte order, to send or to be filled.
     pub(crate) fn number(key: &'static CStr, value: &'a mut [u8]) -> Self {
         Self::new(key, Param::UNSIGNED_INTEGER, value.as_mut_ptr(), value.len())
     }

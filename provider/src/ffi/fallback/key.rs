@@ -235,6 +235,39 @@ impl Key {
         Some(Self { raw, key_type, functions, fallback: Arc::clone(&self.fallback) })
     }
 
+    /// Fills `value` with the number under `name`, big-endian, left-padded; false when the key has none or it does not fit.
+    /// What that leaves in `value` is for the caller to erase if it is secret.
+    pub(crate) fn number(&self, name: &'static CStr, value: &mut [u8]) -> bool {
+        let len = value.len();
+        let mut array = [Own::number(name, value), Own::END];
+        let answered = self.get_params(to_fill(&mut array)) == 1;
+        let Some(written) = array[0].answer_len().filter(|written| answered && *written <= len) else {
+            return false;
+        };
+        if cfg!(target_endian = "little") {
+            value.reverse();
+        } else {
+            value.rotate_right(len - written);
+        }
+        // Some write as many bytes as the number has, some as many as there is room for.
+        let padding = len - written;
+        value.iter_mut().take(padding).for_each(|byte| *byte = 0);
+        true
+    }
+
+    /// Fills `value` with the bytes under `name`; false when the key has none or they are not exactly as many.
+    pub(crate) fn octets(&self, name: &'static CStr, value: &mut [u8]) -> bool {
+        let len = value.len();
+        let mut array = [Own::octets(name, value), Own::END];
+        self.get_params(to_fill(&mut array)) == 1 && array[0].answer_len() == Some(len)
+    }
+
+    /// Fills `room` with the text under `name`, null-terminated; false when the key has none or it does not fit.
+    pub(crate) fn text(&self, name: &'static CStr, room: &mut [u8]) -> bool {
+        let mut array = [Own::text_room(name, room), Own::END];
+        self.get_params(to_fill(&mut array)) == 1 && array[0].answer_len().is_some()
+    }
+
     /// Size of the modulus in bits, 0 when there is none.
     pub(crate) fn bits(&self) -> u32 {
         let mut bits: c_int = 0;

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "calls the default provider's functions")]
 
 mod digest;
+mod exchange;
 mod key;
 mod signature;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use once_cell::race::OnceBox;
 
 pub(crate) use digest::{Digest, DigestContext};
+pub(crate) use exchange::{ExchangeContext, ExchangeFunctions, ExchangeType};
 pub(crate) use key::{Generation, Key, KeyFunctions, KeyType};
 pub(crate) use signature::{Parameters, SignatureContext, SignatureFunctions};
 
@@ -70,6 +72,7 @@ impl<F> Listed<F> {
 pub(crate) struct Fallback {
     context: *mut c_void,
     keys: Vec<(KeyType, Listed<KeyFunctions>)>,
+    exchanges: Vec<(ExchangeType, Listed<ExchangeFunctions>)>,
     signatures: Option<Listed<SignatureFunctions>>,
     digests: OnceBox<Vec<Digest>>,
     query: provider::QueryOperation,
@@ -95,6 +98,7 @@ impl Fallback {
         // SAFETY: as above.
         let capabilities = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_GET_CAPABILITIES) };
         let mut keys: Vec<(KeyType, Listed<KeyFunctions>)> = Vec::new();
+        let mut exchanges: Vec<(ExchangeType, Listed<ExchangeFunctions>)> = Vec::new();
         let mut signatures = None;
         let each = |operation, visit: &mut dyn FnMut(&CStr, *const Dispatch)| {
             // SAFETY: the provider's functions with the provider's context.
@@ -110,6 +114,17 @@ impl Fallback {
                 }
             }
         });
+        each(operation::KEYEXCH, &mut |names, table| {
+            for exchange_type in ExchangeType::ALL {
+                let is_new = exchanges.iter().all(|(known, _)| *known != exchange_type);
+                if lists(names, exchange_type.name()) && is_new {
+                    // SAFETY: the provider's table for a key exchange.
+                    let functions = unsafe { ExchangeFunctions::copy(table) };
+                    let names = names.to_owned();
+                    exchanges.extend(functions.map(|functions| (exchange_type, Listed { names, functions })));
+                }
+            }
+        });
         each(operation::SIGNATURE, &mut |names, table| {
             if lists(names, c"RSA") && signatures.is_none() {
                 // SAFETY: the provider's table for a signature algorithm.
@@ -118,12 +133,27 @@ impl Fallback {
             }
         });
         let digests = OnceBox::new();
-        Some(Arc::new(Self { context, keys, signatures, digests, query, unquery, capabilities, _held: held }))
+        Some(Arc::new(Self {
+            context,
+            keys,
+            exchanges,
+            signatures,
+            digests,
+            query,
+            unquery,
+            capabilities,
+            _held: held,
+        }))
     }
 
     /// Names and functions of a key type.
     pub(crate) fn keys(&self, key_type: KeyType) -> Option<&Listed<KeyFunctions>> {
         self.keys.iter().find(|(known, _)| *known == key_type).map(|(_, keys)| keys)
+    }
+
+    /// Names and functions of a key exchange.
+    pub(crate) fn exchanges(&self, exchange_type: ExchangeType) -> Option<&Listed<ExchangeFunctions>> {
+        self.exchanges.iter().find(|(known, _)| *known == exchange_type).map(|(_, exchange)| exchange)
     }
 
     /// Names and functions of the RSA signature algorithm.

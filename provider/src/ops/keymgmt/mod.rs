@@ -3,6 +3,9 @@
 //! The default provider's object is the one source of truth; everything libcrypto asks of a key is forwarded to it. The
 //! device form is made at the first private operation that may go to hardware, by the room of its type.
 
+mod dh;
+mod ec;
+mod ecx;
 pub(crate) mod rsa;
 
 use std::ffi::c_int;
@@ -11,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use once_cell::race::OnceBox;
 use warpdrive::Algorithm;
+use warpdrive::request::pkey::{Curve, CurveName, DhPrivateKey, EcPrivateKey, EcPublicKey, EcxPrivateKey};
 
 use crate::context::Context;
 use crate::error::Reason;
@@ -18,12 +22,18 @@ use crate::ffi::bindings::{Param, selection};
 use crate::ffi::fallback::{self, KeyType};
 use crate::ffi::handle::Reports;
 use crate::ffi::params::Params;
+use crate::ops::exchange::Row;
 
 /// A key as libcrypto holds it.
 pub(crate) struct Key {
     context: Arc<Context>,
     software: fallback::Key,
     device: OnceBox<Device>,
+    /// The public point, if it is one that devices take.
+    point: OnceBox<Option<EcPublicKey>>,
+    /// The key with its public point, for signatures, which are verified before they leave.
+    signer: OnceBox<Option<EcPrivateKey>>,
+    curve: OnceBox<CurveName>,
     /// The device form must not be used: the key changed after it was made, or its numbers contradict each other.
     device_unfit: AtomicBool,
     /// Its numbers were checked after a wrong answer.
@@ -35,20 +45,12 @@ pub(crate) struct Key {
 /// A private key in device layout.
 enum Device {
     Rsa(Box<rsa::DeviceKey>),
+    Dh(DhPrivateKey),
+    /// Without its public point.
+    Ec(EcPrivateKey),
+    Ecx(EcxPrivateKey),
     /// The device cannot use this key.
     Unsuitable,
-}
-
-impl Device {
-    fn from_software(software: &fallback::Key) -> Self {
-        let device = match software.key_type() {
-            KeyType::Rsa | KeyType::RsaPss => {
-                rsa::DeviceKey::from_software(software).map(|device| Self::Rsa(Box::new(device)))
-            }
-            KeyType::Dh | KeyType::Ec | KeyType::X25519 | KeyType::X448 | KeyType::Sm2 => None,
-        };
-        device.unwrap_or(Self::Unsuitable)
-    }
 }
 
 impl Key {
@@ -57,6 +59,9 @@ impl Key {
             context,
             software,
             device: OnceBox::new(),
+            point: OnceBox::new(),
+            signer: OnceBox::new(),
+            curve: OnceBox::new(),
             device_unfit: AtomicBool::new(false),
             examined: AtomicBool::new(false),
             bits: AtomicU32::new(0),
@@ -76,7 +81,7 @@ impl Key {
 
     /// Forgets what was derived from the key's numbers, which are about to change.
     fn changes(&self) {
-        if self.device.get().is_some() {
+        if self.device.get().is_some() || self.point.get().is_some() {
             self.device_unfit.store(true, Ordering::Release);
         }
         self.bits.store(0, Ordering::Relaxed);
@@ -123,20 +128,113 @@ impl Key {
         self.bits().div_ceil(8) as usize
     }
 
+    /// How exchanges with this key are counted; `None` for keys that have none.
+    pub(crate) fn exchange(&self) -> Option<Row> {
+        let bytes = |bits: u32| bits.div_ceil(8) as usize;
+        Some(match self.software.key_type() {
+            KeyType::Dh => {
+                let secret_len_bytes = bytes(self.bits());
+                let algorithm = match u16::try_from(secret_len_bytes * 8) {
+                    Ok(bits @ (768 | 1024 | 1536 | 2048 | 3072 | 4096)) => Algorithm::Dh(bits),
+                    _ => Algorithm::Dh(0),
+                };
+                Row { algorithm, secret_len_bytes }
+            }
+            KeyType::Ec => {
+                let name = self.curve_name();
+                let len_bytes = Curve::known(name).map_or(bytes(self.bits()), |curve| curve.len_bytes());
+                Row { algorithm: Algorithm::Ecdh(name), secret_len_bytes: len_bytes }
+            }
+            key_type => {
+                let kind = ecx::kind(key_type)?;
+                Row { algorithm: kind.algorithm(), secret_len_bytes: kind.len_bytes() }
+            }
+        })
+    }
+
+    /// The curve of an EC or SM2 key, as the counters know it.
+    pub(crate) fn curve_name(&self) -> CurveName {
+        let name = || ec::curve_name(&self.software);
+        *self.curve.get_or_init(|| Box::new(self.context.core().without_errors(name)))
+    }
+
     /// The key in device layout, made on first use; [`Device::Unsuitable`] for good when the device cannot use it.
     fn device(&self) -> &Device {
         if self.device_unfit.load(Ordering::Acquire) {
             return &Device::Unsuitable;
         }
-        self.device.get_or_init(|| Box::new(Device::from_software(&self.software)))
+        self.device.get_or_init(|| {
+            // What a key does not have is not worth an error.
+            let device = self.context.core().without_errors(|| self.to_device());
+            Box::new(device.unwrap_or(Device::Unsuitable))
+        })
+    }
+
+    fn to_device(&self) -> Option<Device> {
+        let software = &self.software;
+        match software.key_type() {
+            KeyType::Rsa | KeyType::RsaPss => {
+                rsa::DeviceKey::from_software(software).map(|device| Device::Rsa(Box::new(device)))
+            }
+            KeyType::Dh => dh::private(software).map(Device::Dh),
+            KeyType::Ec | KeyType::Sm2 => {
+                let curve = Curve::known(self.curve_name())?;
+                ec::private(software, &curve, None).map(Device::Ec)
+            }
+            KeyType::X25519 | KeyType::X448 => ecx::private(software).map(Device::Ecx),
+        }
     }
 
     /// The RSA key in device layout; `None` when the device cannot use it, or when it is of another type.
     pub(crate) fn rsa(&self) -> Option<&rsa::DeviceKey> {
-        match self.device() {
-            Device::Rsa(device) => Some(device),
-            Device::Unsuitable => None,
+        if let Device::Rsa(device) = self.device() { Some(device) } else { None }
+    }
+
+    /// The DH key in device layout; `None` as for [`Key::rsa`].
+    pub(crate) fn dh(&self) -> Option<&DhPrivateKey> {
+        if let Device::Dh(device) = self.device() { Some(device) } else { None }
+    }
+
+    /// The private scalar of an EC or SM2 key in device layout, for exchange and decryption; `None` as for [`Key::rsa`].
+    pub(crate) fn ec(&self) -> Option<&EcPrivateKey> {
+        if let Device::Ec(device) = self.device() { Some(device) } else { None }
+    }
+
+    /// The X25519 or X448 key in device layout; `None` as for [`Key::rsa`].
+    pub(crate) fn ecx(&self) -> Option<&EcxPrivateKey> {
+        if let Device::Ecx(device) = self.device() { Some(device) } else { None }
+    }
+
+    /// The public point of an EC or SM2 key in device layout; `None` when the device cannot use it.
+    pub(crate) fn ec_public(&self) -> Option<&EcPublicKey> {
+        if self.device_unfit.load(Ordering::Acquire) {
+            return None;
         }
+        let point = self.point.get_or_init(|| {
+            let curve = Curve::known(self.curve_name());
+            let public = || curve.and_then(|curve| ec::public(&self.software, &curve));
+            Box::new(self.context.core().without_errors(public))
+        });
+        point.as_ref()
+    }
+
+    /// The EC or SM2 key with its public point in device layout, for signatures; `None` when the device cannot use it.
+    pub(crate) fn ec_signer(&self) -> Option<&EcPrivateKey> {
+        let public = self.ec_public()?;
+        let signer = || ec::private(&self.software, public.curve(), Some(public));
+        let signer = self.signer.get_or_init(|| Box::new(self.context.core().without_errors(signer)));
+        signer.as_ref()
+    }
+
+    /// The public value of a DH key, big-endian; `None` without one.
+    pub(crate) fn dh_public(&self) -> Option<Vec<u8>> {
+        let len_bytes = self.bits().div_ceil(8) as usize;
+        self.context.core().without_errors(|| dh::public(&self.software, len_bytes))
+    }
+
+    /// The public key of type X25519 or X448 as RFC 7748 writes it; `None` without one.
+    pub(crate) fn ecx_public(&self) -> Option<Vec<u8>> {
+        self.context.core().without_errors(|| ecx::public(&self.software))
     }
 
     /// Asked when a device's answer failed its check: whether the device is to blame and not the key. Slow, so the key's
@@ -146,7 +244,7 @@ impl Key {
         let comparable = match self.device() {
             // Without primes there is nothing to compare.
             Device::Rsa(device) => device.has_primes,
-            Device::Unsuitable => false,
+            _ => false,
         };
         if comparable && !self.examined.load(Ordering::Acquire) {
             let validate = || self.software.validate(selection::KEYPAIR, FULL_CHECK) == 1;
