@@ -26,6 +26,11 @@ impl Secret {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
+
+    /// The bytes, for an owner that erases them itself.
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0).into_vec()
+    }
 }
 
 impl Drop for Secret {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::hardware::{Ask, Core};
-use super::{Outcome, class_of, core};
+use super::{Outcome, core};
 use crate::descriptor::zip::{self, Form, MAX_FLAT_LEN_BYTES};
 use crate::health::known;
 use crate::queue::SharedQueue;
@@ -64,20 +64,20 @@ impl Ask {
         let len_bytes = piece.input.len();
         let algorithm = Algorithm::Inflate;
         let work = Work::Inflate(stream.wrapper);
-        Self { algorithm, class: class_of(algorithm, len_bytes), len_bytes, work }
+        Self { work, ..Self::of(algorithm, len_bytes) }
     }
 
     fn deflate(segment: &DeflateSegment) -> Self {
         let len_bytes = segment.input.len();
         let algorithm = Algorithm::Deflate;
-        Self { algorithm, class: class_of(algorithm, len_bytes), len_bytes, work: Work::Deflate }
+        Self::of(algorithm, len_bytes)
     }
 
     fn inflate(body: &InflateBody<'_>) -> Self {
         let len_bytes = body.input.len();
         let algorithm = Algorithm::Inflate;
         let work = Work::Inflate(body.wrapper);
-        Self { algorithm, class: class_of(algorithm, len_bytes), len_bytes, work }
+        Self { work, ..Self::of(algorithm, len_bytes) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The hardware engine: routes a request, lends it to a queue, judges the answer, tells health.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Policy};
@@ -11,7 +11,6 @@ use crate::log::Log;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
-use crate::request::pkey::RsaPrivateKey;
 use crate::route::{self, Inputs, route};
 use crate::stats::Counters;
 use crate::{Algorithm, Reason};
@@ -24,14 +23,16 @@ pub(super) struct Core {
     log: Log,
     pool: Pool,
     cpus: usize,
-    probe_key: OnceLock<Option<RsaPrivateKey>>,
 }
 
 /// A request as routing sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
     pub(super) algorithm: Algorithm,
+    /// What its cost is compared by.
     pub(super) class: Class,
+    /// What one flight's latency is remembered by: the same, unless a request takes several flights.
+    pub(super) flight: Class,
     pub(super) len_bytes: usize,
     pub(super) work: Work,
 }
@@ -39,8 +40,16 @@ pub(super) struct Ask {
 impl Ask {
     /// A request of `algorithm` whose form is not known more closely.
     pub(super) fn of(algorithm: Algorithm, len_bytes: usize) -> Self {
-        let class = super::class_of(algorithm, len_bytes);
-        Self { algorithm, class, len_bytes, work: Work::of(algorithm) }
+        Self::of_class(algorithm, super::class_of(algorithm, len_bytes), len_bytes)
+    }
+
+    pub(super) fn of_class(algorithm: Algorithm, class: Class, len_bytes: usize) -> Self {
+        Self { algorithm, class, flight: class, len_bytes, work: Work::of(algorithm) }
+    }
+
+    /// A request that takes several flights; who runs it notes what it cost as a whole.
+    pub(super) fn of_several_flights(algorithm: Algorithm, len_bytes: usize) -> Self {
+        Self { flight: Class::of(algorithm, len_bytes, false), ..Self::of(algorithm, len_bytes) }
     }
 }
 
@@ -69,7 +78,6 @@ impl Core {
             log: Log::open(&config.log),
             pool: Pool::new(source, &config.queue),
             cpus: wait::cpus(),
-            probe_key: OnceLock::new(),
             config,
         }
     }
@@ -214,7 +222,7 @@ impl Core {
     ) -> Result<Box<Flight>, Reason> {
         let failed = match &answered {
             Ok(_) => {
-                self.costs.note_hardware(ask.class, start.elapsed());
+                self.costs.note_hardware(ask.flight, start.elapsed());
                 // Right for us, and something impossible behind it.
                 queue.death().is_some()
             }
@@ -243,7 +251,8 @@ impl Core {
                 Ok(answer)
             }
             Err(Fault::Status(_)) => {
-                let foreign = matches!(ask.work, Work::Inflate(_));
+                // What came from outside may be damaged.
+                let foreign = matches!(ask.work, Work::Inflate(_)) || ask.algorithm == Algorithm::Sm2Decrypt;
                 let patience = if foreign { PATIENCE_FOREIGN } else { PATIENCE };
                 health.refused(Instant::now(), &self.config.health, patience);
                 Err(if foreign { Reason::Refused } else { Reason::DeviceError })
@@ -275,7 +284,7 @@ impl Core {
             _ => 1,
         };
         Timing {
-            expected: self.costs.hardware(ask.class),
+            expected: self.costs.hardware(ask.flight),
             deadline: self.config.wait.deadline.saturating_mul(steps).min(DEADLINE_LIMIT),
             spin_max: self.config.wait.spin_max,
             sleep_min: self.config.wait.sleep_min,
@@ -303,7 +312,8 @@ impl Core {
                     }
                     return false;
                 };
-                if !right(device, work, flight) {
+                // Another kind of work of this class may have asked.
+                if !right(device, probe.work, flight) {
                     health.wrong(now, &self.config.health);
                     self.log.note(format_args!("{}: still gives wrong results", device.name()));
                     return false;
@@ -325,7 +335,7 @@ impl Core {
         let submitted = self.question(device, work).and_then(|flight| {
             let queue = self.pool.queue(device, set, now, false)?;
             let ticket = queue.submit(flight)?;
-            Ok(Probe { queue, ticket })
+            Ok(Probe { queue, ticket, work })
         });
         let started =
             submitted.map_err(|_| ()).and_then(|probe| set.health.probing(probe, now).map_err(drop));
@@ -336,14 +346,6 @@ impl Core {
 
     fn question(&self, device: &Device, work: Work) -> Result<Box<Flight>, Reason> {
         match work {
-            Work::Dh | Work::Ecdh | Work::Ecdsa | Work::Sm2 | Work::X25519 | Work::X448 => {
-                Err(Reason::Unsupported)
-            }
-            Work::Rsa => {
-                let key = self.probe_key.get_or_init(|| known::rsa_key().ok());
-                let key = key.as_ref().ok_or(Reason::Unsupported)?;
-                Ok(Flight::rsa(key, &known::rsa_input()))
-            }
             Work::Deflate => {
                 let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
                 Ok(Flight::deflate(&known::segment(), device.form, wrapper))
@@ -352,6 +354,7 @@ impl Core {
                 let mut room = known::text();
                 Ok(Flight::inflate(&known::inflate_body(&mut room), device.form))
             }
+            pkey => known::pkey::question(pkey).ok_or(Reason::Unsupported),
         }
     }
 }
@@ -362,8 +365,6 @@ const DEADLINE_LIMIT: Duration = Duration::from_secs(60);
 /// True when the answer to a known question is the known one.
 fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
     match work {
-        Work::Dh | Work::Ecdh | Work::Ecdsa | Work::Sm2 | Work::X25519 | Work::X448 => false,
-        Work::Rsa => flight.rsa_answer().is_ok_and(|answer| known::rsa_right(answer.bytes())),
         Work::Deflate => match (flight.deflate_answer(), device.deflate_wrapper()) {
             (Ok((bytes, answer)), Some(wrapper)) => known::deflate_right(&bytes, &answer, wrapper),
             _ => false,
@@ -374,5 +375,6 @@ fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
                 output.get(..sizes.produced).is_some_and(|text| known::inflate_right(sizes.consumed, text))
             })
         }
+        pkey => flight.pkey_answer().is_ok_and(|answer| known::pkey::right(pkey, answer.bytes())),
     }
 }

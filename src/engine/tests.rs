@@ -52,8 +52,8 @@ mod model {
     fn rsa(descriptor: &mut [u8]) {
         let width = (usize::from(descriptor[4]) + 1) * 8;
         let input = device_view::read(address(descriptor, 4), width);
-        let answer: Vec<u8> = if input == known::rsa_input() {
-            known::RSA_ANSWER.to_vec()
+        let answer: Vec<u8> = if input == known::pkey::rsa_input() {
+            known::pkey::RSA_ANSWER.to_vec()
         } else {
             input.iter().map(|byte| !byte).collect()
         };
@@ -255,7 +255,7 @@ impl Source for Lab {
 const HARDWARE: &str = "[policy]\ndefault = \"hardware\"\n";
 
 fn key() -> RsaPrivateKey {
-    known::rsa_key().unwrap()
+    known::pkey::rsa_key().unwrap()
 }
 
 fn turned(input: &[u8]) -> Vec<u8> {

@@ -15,13 +15,12 @@ use zeroize::Zeroize;
 
 use super::slots::Ticket;
 use super::{SharedQueue, Timing};
-use crate::descriptor::hpre::RsaPrivate;
+use crate::descriptor::hpre::{self, Answer, Task};
 use crate::descriptor::zip::{
     self, Deflate, Deflated, Form, Inflate, InflatePiece, InflatedPiece, InflatedSizes,
 };
 use crate::descriptor::{Descriptor, Fault, MAX_LEN_BYTES};
 use crate::request::compress::{Carried, DeflateSegment, InflateBody, InflateStream, Window, Wrapper};
-use crate::request::pkey::RsaPrivateKey;
 use crate::secret::Secret;
 use crate::stats::Reason;
 
@@ -137,7 +136,7 @@ impl Output {
 /// What the device is asked to do with the lent memory.
 #[derive(Debug)]
 enum Operation {
-    Rsa { crt: bool, key: Arc<Secret> },
+    Pkey { operation: hpre::Operation, width_bytes: usize, key: Arc<Secret> },
     Deflate { form: Form, wrapper: Wrapper, window: Window, context: Region },
     Inflate { form: Form, wrapper: Wrapper },
     InflatePiece { form: Form, wrapper: Wrapper, first: bool, carried: Carried, context: Region },
@@ -154,13 +153,24 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    /// An RSA private operation. `input`: `key.len_bytes()` bytes, copied.
-    pub(crate) fn rsa(key: &RsaPrivateKey, input: &[u8]) -> Box<Self> {
-        Self::new(
-            Operation::Rsa { crt: key.crt(), key: Arc::clone(key.material()) },
-            Input::Owned(Region::of(input.to_vec(), true)),
-            Output::Owned(Region::zeroed(key.len_bytes(), true)),
-        )
+    /// A public-key operation. `fill` puts its input, `operation.input_len(width_bytes)` zero bytes, into place; `None`, and no
+    /// flight, when it finds that the input is not the device's to see, or when the key is of another operation.
+    pub(crate) fn pkey(
+        operation: hpre::Operation,
+        width_bytes: usize,
+        key: &Arc<Secret>,
+        fill: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> Option<Box<Self>> {
+        if key.bytes().len() < operation.key_len(width_bytes) {
+            return None;
+        }
+        let mut input = Secret::zeroed(operation.input_len(width_bytes));
+        fill(input.bytes_mut())?;
+        Some(Self::new(
+            Operation::Pkey { operation, width_bytes, key: Arc::clone(key) },
+            Input::Owned(Region::of(input.into_vec(), true)),
+            Output::Owned(Region::zeroed(operation.output_len(width_bytes), true)),
+        ))
     }
 
     /// A segment to compress. `wrapper`: the type of request that gives raw blocks on this device.
@@ -217,7 +227,9 @@ impl Flight {
     /// Fills `bytes` with the descriptor.
     pub(crate) fn encode(&self, tag: u32, bytes: &mut [u8]) {
         match &self.operation {
-            Operation::Rsa { crt, key } => self.as_rsa(*crt, key).encode(tag, bytes),
+            Operation::Pkey { operation, width_bytes, key } => {
+                self.as_task(*operation, *width_bytes, key).encode(tag, bytes);
+            }
             Operation::Deflate { form, wrapper, window, context } => {
                 self.as_deflate(*form, *wrapper, *window, context).encode(tag, bytes);
             }
@@ -235,14 +247,16 @@ impl Flight {
         }
     }
 
-    /// The answer of [`Self::rsa`]: `len_bytes()` bytes, big-endian, erased on drop.
+    /// The answer of [`Self::pkey`].
     /// # Errors
     /// [`Fault`] of the completed descriptor.
-    pub(crate) fn rsa_answer(self: Box<Self>) -> Result<RsaAnswer, Fault> {
-        let Operation::Rsa { crt, key } = &self.operation else { return Err(Fault::Impossible) };
-        self.as_rsa(*crt, key).decode(&self.completed)?;
+    pub(crate) fn pkey_answer(self: Box<Self>) -> Result<PkeyAnswer, Fault> {
+        let Operation::Pkey { operation, width_bytes, key } = &self.operation else {
+            return Err(Fault::Impossible);
+        };
+        let said = self.as_task(*operation, *width_bytes, key).decode(&self.completed)?;
         match self.output {
-            Output::Owned(region) => Ok(RsaAnswer(region)),
+            Output::Owned(region) => Ok(PkeyAnswer { said, region }),
             Output::Caller(_) => Err(Fault::Impossible),
         }
     }
@@ -292,13 +306,15 @@ impl Flight {
         }
     }
 
-    fn as_rsa(&self, crt: bool, key: &Secret) -> RsaPrivate {
-        RsaPrivate {
-            crt,
-            width_bytes: self.input.len(),
+    fn as_task(&self, operation: hpre::Operation, width_bytes: usize, key: &Secret) -> Task {
+        // No buffer, no address: an empty one's would dangle.
+        let unless_empty = |len: usize, address: u64| if len == 0 { 0 } else { address };
+        Task {
+            operation,
+            width_bytes,
             key: address(key.bytes().as_ptr()),
-            input: self.input.address(),
-            output: self.output.address(),
+            input: unless_empty(self.input.len(), self.input.address()),
+            output: unless_empty(self.output.len(), self.output.address()),
         }
     }
 
@@ -350,13 +366,18 @@ impl Flight {
     }
 }
 
-/// The result of an RSA operation, erased on drop.
+/// The result of a public-key operation, erased on drop.
 #[derive(Debug)]
-pub(crate) struct RsaAnswer(Region);
+pub(crate) struct PkeyAnswer {
+    /// What the descriptor says.
+    pub(crate) said: Answer,
+    region: Region,
+}
 
-impl RsaAnswer {
+impl PkeyAnswer {
+    /// What the device wrote: big-endian fields of the operation's width; empty for a verification.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.bytes()
+        self.region.bytes()
     }
 }
 

@@ -156,6 +156,8 @@ enum Family {
 pub(crate) struct Probe {
     pub(crate) queue: Arc<SharedQueue>,
     pub(crate) ticket: Ticket,
+    /// Whose known answer is expected.
+    pub(crate) work: Work,
 }
 
 impl Drop for Probe {

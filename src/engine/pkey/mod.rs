@@ -18,10 +18,20 @@ pub use ecx::{ecx_public, ecx_shared};
 pub use rsa::rsa_private;
 pub use sm2::{sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify};
 
+use std::sync::Arc;
+
 use super::hardware::{Ask, Core};
 use super::{Outcome, Verdict};
+use crate::descriptor::hpre::Operation;
+use crate::queue::SharedQueue;
+use crate::queue::inflight::{Flight, PkeyAnswer};
+use crate::queue::pool::Device;
 use crate::queue::wait::ErrnoKept;
+use crate::secret::Secret;
 use crate::{Algorithm, Reason};
+
+/// A device and a queue of it, for one request and the checks that follow it.
+type Station = (Arc<Device>, Arc<SharedQueue>);
 
 impl Core {
     /// Runs `attempt`, counts what became of it, and runs `software` when it brought no answer.
@@ -40,6 +50,29 @@ impl Core {
         match attempt {
             Ok(()) => Outcome::Hardware(()),
             Err(reason) => Outcome::Software(self.timed(ask, reason, software)),
+        }
+    }
+
+    /// One operation on a device at hand. `fill`: see [`Flight::pkey`].
+    fn operate(
+        &self,
+        ask: &Ask,
+        (device, queue): &Station,
+        (operation, width_bytes): (Operation, usize),
+        key: &Arc<Secret>,
+        fill: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> Result<PkeyAnswer, Reason> {
+        let flight = Flight::pkey(operation, width_bytes, key, fill).ok_or(Reason::Unsupported)?;
+        let flight = self.fly(ask, device, queue, |_| flight)?;
+        self.judged(ask, device, queue, flight.pkey_answer())
+    }
+
+    /// Acts on a front door's verdict about an answer of `device`.
+    fn settled(&self, ask: &Ask, device: &Device, verdict: Verdict) -> Result<(), Reason> {
+        match verdict {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong => Err(self.wrong(ask, device)),
+            Verdict::BadInput => Err(Reason::Unsupported),
         }
     }
 }

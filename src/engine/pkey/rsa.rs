@@ -2,9 +2,8 @@
 
 use super::{Ask, Core, Outcome, Reason, Verdict};
 use crate::cost::Class;
+use crate::descriptor::hpre::Operation;
 use crate::engine::core;
-use crate::queue::inflight::Flight;
-use crate::queue::pool::Work;
 use crate::request::pkey::RsaPrivateKey;
 
 /// input^d mod n. `input` and `output`: exactly `key.len_bytes()` bytes, big-endian, `input` below the modulus.
@@ -32,8 +31,7 @@ impl Core {
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
         let (algorithm, len_bytes) = (key.algorithm(), key.len_bytes());
-        let ask =
-            Ask { algorithm, class: Class::of(algorithm, len_bytes, key.crt()), len_bytes, work: Work::Rsa };
+        let ask = Ask::of_class(algorithm, Class::of(algorithm, len_bytes, key.crt()), len_bytes);
         self.answered(&ask, || self.try_rsa(&ask, key, input, output, check), software)
     }
 
@@ -48,14 +46,13 @@ impl Core {
         if input.len() != key.len_bytes() || output.len() != key.len_bytes() {
             return Err(Reason::Unsupported);
         }
-        let (device, queue) = self.acquire(ask)?;
-        let flight = self.fly(ask, &device, &queue, |_| Flight::rsa(key, input))?;
-        let answer = self.judged(ask, &device, &queue, flight.rsa_answer())?;
-        match check(answer.bytes()) {
-            Verdict::Right => {}
-            Verdict::Wrong => return Err(self.wrong(ask, &device)),
-            Verdict::BadInput => return Err(Reason::Unsupported),
-        }
+        let station = self.acquire(ask)?;
+        let operation = if key.crt() { Operation::RsaCrt } else { Operation::RsaNonCrt };
+        let answer = self.operate(ask, &station, (operation, key.len_bytes()), key.material(), |field| {
+            field.copy_from_slice(input);
+            Some(())
+        })?;
+        self.settled(ask, &station.0, check(answer.bytes()))?;
         output.copy_from_slice(answer.bytes());
         Ok(())
     }

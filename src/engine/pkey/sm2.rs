@@ -1,9 +1,11 @@
 //! SM2 (GB/T 32918). Keys are ordinary keys on the curve [`CurveName::Sm2`](crate::request::pkey::CurveName::Sm2); on another
 //! curve everything here is software.
 
-use super::{Algorithm, Core, Outcome, Verdict};
+use super::ecc::Scheme;
+use super::{Algorithm, Ask, Core, Outcome, Reason, Verdict};
+use crate::descriptor::hpre::Operation;
 use crate::engine::core;
-use crate::request::pkey::{EcPrivateKey, EcPublicKey};
+use crate::request::pkey::{Curve, CurveName, EcPrivateKey, EcPublicKey};
 
 /// An SM2 signature. `digest`: e = SM3(Z ‖ message), 32 bytes. `nonce` and `signature` (r ‖ s, 64 bytes) as in
 /// [`ecdsa_sign`](crate::ecdsa_sign), whose checks also apply (here s·(1 + d) = k - r·d).
@@ -60,49 +62,119 @@ pub fn sm2_decrypt<S, V: Into<Verdict>>(
     core().sm2_decrypt(key, ciphertext, output, |answer| check(answer).into(), software)
 }
 
+/// Bytes of a coordinate, and of SM3's output.
+const LEN_BYTES: usize = 32;
+/// Longest message the device takes (`hpre §1.2`).
+const MAX_MESSAGE_LEN_BYTES: usize = 512;
+
 impl Core {
     pub(in crate::engine) fn sm2_sign<S>(
         &self,
         key: &EcPrivateKey,
-        _digest: &[u8],
-        _nonce: &[u8],
-        _signature: &mut [u8],
-        _check: impl FnOnce(&[u8]) -> Verdict,
+        digest: &[u8],
+        nonce: &[u8],
+        signature: &mut [u8],
+        check: impl FnOnce(&[u8]) -> Verdict,
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
-        self.unserved(Algorithm::Sm2Sign, key.curve().len_bytes(), software)
+        if let Err(reason) = whole(key.curve(), digest) {
+            return self.answered(&Ask::of(Algorithm::Sm2Sign, LEN_BYTES), || Err(reason), software);
+        }
+        self.sign(Scheme::Sm2, Algorithm::Sm2Sign, key, digest, nonce, signature, check, software)
     }
 
     pub(in crate::engine) fn sm2_verify<S>(
         &self,
         key: &EcPublicKey,
-        _digest: &[u8],
-        _signature: &[u8],
+        digest: &[u8],
+        signature: &[u8],
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
-        self.unserved(Algorithm::Sm2Verify, key.curve().len_bytes(), software)
+        let ask = Ask::of(Algorithm::Sm2Verify, LEN_BYTES);
+        let attempt = || {
+            whole(key.curve(), digest)?;
+            self.try_verify(&ask, Scheme::Sm2, key, digest, signature)
+        };
+        self.answered(&ask, attempt, software)
     }
 
     pub(in crate::engine) fn sm2_encrypt<S>(
         &self,
-        _key: &EcPublicKey,
+        key: &EcPublicKey,
         message: &[u8],
-        _nonce: &[u8],
-        _output: &mut [u8],
-        _check: impl FnOnce(&[u8]) -> Verdict,
+        nonce: &[u8],
+        output: &mut [u8],
+        check: impl FnOnce(&[u8]) -> Verdict,
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
-        self.unserved(Algorithm::Sm2Encrypt, message.len(), software)
+        let ask = Ask::of(Algorithm::Sm2Encrypt, message.len());
+        let attempt = || {
+            let curve = key.curve();
+            let message_len = message_len(curve, message)?;
+            if output.len() != LEN_BYTES * 3 + message.len() {
+                return Err(Reason::Unsupported);
+            }
+            let station = self.acquire(&ask)?;
+            let task = (Operation::Sm2Encrypt { message_len }, LEN_BYTES);
+            let answer = self.operate(&ask, &station, task, key.material(), |input| {
+                let (k, text) = input.split_at_mut_checked(LEN_BYTES)?;
+                curve.padded(nonce, k)?;
+                text.copy_from_slice(message);
+                curve.is_scalar(k).then_some(())
+            })?;
+            if !starts_on(curve, answer.bytes()) {
+                return Err(self.wrong(&ask, &station.0));
+            }
+            self.settled(&ask, &station.0, check(answer.bytes()))?;
+            output.copy_from_slice(answer.bytes());
+            Ok(())
+        };
+        self.answered(&ask, attempt, software)
     }
 
     pub(in crate::engine) fn sm2_decrypt<S>(
         &self,
-        _key: &EcPrivateKey,
-        _ciphertext: &[u8],
+        key: &EcPrivateKey,
+        ciphertext: &[u8],
         output: &mut [u8],
-        _check: impl FnOnce(&[u8]) -> Verdict,
+        check: impl FnOnce(&[u8]) -> Verdict,
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
-        self.unserved(Algorithm::Sm2Decrypt, output.len(), software)
+        let ask = Ask::of(Algorithm::Sm2Decrypt, output.len());
+        let attempt = || {
+            let curve = key.curve();
+            let message_len = message_len(curve, output)?;
+            if ciphertext.len() != LEN_BYTES * 3 + output.len() {
+                return Err(Reason::Unsupported);
+            }
+            let station = self.acquire(&ask)?;
+            let task = (Operation::Sm2Decrypt { message_len }, LEN_BYTES);
+            let answer = self.operate(&ask, &station, task, key.material(), |input| {
+                input.copy_from_slice(ciphertext);
+                starts_on(curve, input).then_some(())
+            })?;
+            self.settled(&ask, &station.0, check(answer.bytes()))?;
+            output.copy_from_slice(answer.bytes());
+            Ok(())
+        };
+        self.answered(&ask, attempt, software)
     }
+}
+
+/// The curve is SM2's and the digest a whole one of SM3.
+fn whole(curve: &Curve, digest: &[u8]) -> Result<(), Reason> {
+    let good = curve.name() == CurveName::Sm2 && digest.len() == LEN_BYTES;
+    if good { Ok(()) } else { Err(Reason::Unsupported) }
+}
+
+/// Bytes of a message the device takes.
+fn message_len(curve: &Curve, message: &[u8]) -> Result<u16, Reason> {
+    let good = curve.name() == CurveName::Sm2 && (1..=MAX_MESSAGE_LEN_BYTES).contains(&message.len());
+    u16::try_from(message.len()).ok().filter(|_| good).ok_or(Reason::Unsupported)
+}
+
+/// Whether a ciphertext begins with a point of the curve.
+fn starts_on(curve: &Curve, ciphertext: &[u8]) -> bool {
+    let coordinate = |at: usize| ciphertext.get(at..at + LEN_BYTES).unwrap_or_default();
+    curve.contains(coordinate(0), coordinate(LEN_BYTES))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use once_cell::race::OnceBox;
 
-use super::field::{Equation, Modulus, WIDEST_BYTES, in_range};
+use super::field::{Equation, Modulus, WIDEST_BYTES, ecdsa_agrees, in_range, sm2_agrees};
 use super::number::{bits, is_odd, place, place_any, strip_public};
 use crate::Error;
 
@@ -201,11 +201,6 @@ impl Curve {
         self.0.width_bytes
     }
 
-    /// Bits of the order.
-    pub(crate) fn order_bits(&self) -> usize {
-        self.0.order_bits
-    }
-
     /// Field `index` of p, a, b, n, Gx, Gy, padded to the width.
     pub(crate) fn field(&self, index: usize) -> &[u8] {
         part(&self.0.fields, self.0.width_bytes, index)
@@ -221,8 +216,48 @@ impl Curve {
         self.0.fields.get(GX * self.0.width_bytes..).unwrap_or_default()
     }
 
-    pub(super) fn order_modulus(&self) -> &Modulus {
-        &self.0.order
+    /// Whether r and s, padded to the width, are in 1..n and fit digest, nonce and key as ECDSA wants; see
+    /// [`ecdsa_agrees`]. Takes the same time for all numbers in range.
+    pub(crate) fn ecdsa_fits(&self, signature: (&[u8], &[u8]), e: &[u8], k: &[u8], d: &[u8]) -> bool {
+        let in_range = self.is_scalar(signature.0) && self.is_scalar(signature.1);
+        in_range && ecdsa_agrees(&self.0.order, signature, e, k, d)
+    }
+
+    /// The same for SM2.
+    pub(crate) fn sm2_fits(&self, signature: (&[u8], &[u8]), k: &[u8], d: &[u8]) -> bool {
+        let in_range = self.is_scalar(signature.0) && self.is_scalar(signature.1);
+        in_range && sm2_agrees(&self.0.order, signature, k, d)
+    }
+
+    /// The leftmost bits of a digest, as many as the order has, as a field of the width (FIPS 186-5 §6.4.1). The number may
+    /// exceed n; `None`: it is zero, which hardware does not take (`hpre §4.3`).
+    pub(crate) fn place_digest(&self, digest: &[u8], field: &mut [u8]) -> Option<()> {
+        let taken = digest.len().min(self.0.order_len_bytes);
+        self.padded(digest.get(..taken)?, field)?;
+        let excess = (taken * 8).saturating_sub(self.0.order_bits);
+        if excess > 0 {
+            // Fewer than eight: only whole bytes of the order were taken.
+            let mut above = 0;
+            for byte in field.iter_mut() {
+                let wide = above << 8 | u16::from(*byte);
+                above = u16::from(*byte);
+                *byte = u8::try_from(wide >> excess & 0xff).ok()?;
+            }
+        }
+        (!super::number::is_zero(field)).then_some(())
+    }
+
+    /// Copies two fields of the width to `output` without their padding, each at `len_bytes`; `None`: `output` is not as long.
+    pub(crate) fn unpad(fields: &[u8], len_bytes: usize, output: &mut [u8]) -> Option<()> {
+        let (first, second) = fields.split_at(fields.len() / 2);
+        let (to_first, to_second) = output.split_at_mut_checked(len_bytes)?;
+        let start = first.len().checked_sub(len_bytes)?;
+        if to_second.len() != len_bytes {
+            return None;
+        }
+        to_first.copy_from_slice(first.get(start..)?);
+        to_second.copy_from_slice(second.get(start..)?);
+        Some(())
     }
 
     /// True when x and y, each padded to the width, are below p and satisfy the equation; infinity has no such form. Takes
@@ -454,6 +489,28 @@ mod tests {
         let other = Curve::new(&CurveParameters { gy: &minus, ..parameters }).unwrap();
         assert_eq!(other.name(), CurveName::Other);
         assert_ne!(other, curve);
+    }
+
+    #[test]
+    fn digests_are_cut_to_the_order() {
+        let curve = |name| Curve::known(name).unwrap();
+        let place = |name, digest: &[u8]| {
+            let mut field = vec![0; curve(name).width_bytes()];
+            curve(name).place_digest(digest, &mut field).map(|()| field)
+        };
+        let digest: Vec<u8> = (129..=208).collect();
+        assert_eq!(place(CurveName::P256, &digest[..20]).unwrap(), [&[0; 12], &digest[..20]].concat());
+        assert_eq!(place(CurveName::P256, &digest).unwrap(), digest[..32]);
+        assert_eq!(place(CurveName::P521, &digest[..64]).unwrap(), [&[0; 8], &digest[..64]].concat());
+        // 528 bits taken, 521 wanted: seven to the right.
+        let shifted = place(CurveName::P521, &digest).unwrap();
+        assert_eq!(shifted[..6], [0; 6]);
+        // 81 82 83 … c1 c2
+        assert_eq!(shifted[6..9], [0x01, 0x03, 0x05]);
+        assert_eq!(shifted[71], 0x83);
+        for zero in [&[][..], &[0; 32], &[0; 80]] {
+            assert_eq!(place(CurveName::P256, zero), None);
+        }
     }
 
     #[test]

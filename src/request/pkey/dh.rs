@@ -63,6 +63,11 @@ impl DhPrivateKey {
         good.then_some(())
     }
 
+    /// Whether a value of `len_bytes()` is below p. Takes the same time for all values.
+    pub(crate) fn is_residue(&self, value: &[u8]) -> bool {
+        is_below(value, self.modulus())
+    }
+
     /// Whether a value of `len_bytes()` is in 2..=p-2. Takes the same time for all values.
     pub(crate) fn is_element(&self, value: &[u8]) -> bool {
         let p = self.modulus();

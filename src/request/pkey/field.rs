@@ -60,19 +60,25 @@ impl Equation {
     }
 }
 
-/// True when left · factor ≡ first + second · third modulo `modulus`: how the two halves of a signature depend on each
-/// other. All of them big-endian, at most 72 bytes. Says nothing about any of them alone.
-pub(crate) fn scalars_agree(
-    modulus: &Modulus,
-    (left, factor): (&[u8], &[u8]),
-    first: &[u8],
-    (second, third): (&[u8], &[u8]),
-) -> bool {
+/// True when s·k ≡ e + r·d: an ECDSA signature's halves belong together, whatever point r came from. All big-endian, at most
+/// 72 bytes.
+pub(super) fn ecdsa_agrees(order: &Modulus, (r, s): (&[u8], &[u8]), e: &[u8], k: &[u8], d: &[u8]) -> bool {
     let residues = || {
-        let left = Zeroizing::new(*modulus.residue(left)? * *modulus.residue(factor)?);
-        let product = Zeroizing::new(*modulus.residue(second)? * *modulus.residue(third)?);
-        let right = Zeroizing::new(*modulus.residue(first)? + *product);
+        let left = Zeroizing::new(*order.residue(s)? * *order.residue(k)?);
+        let product = Zeroizing::new(*order.residue(r)? * *order.residue(d)?);
+        let right = Zeroizing::new(*order.residue(e)? + *product);
         Some(Zeroizing::new(*left - *right))
+    };
+    residues().is_some_and(|difference| is_zero(&*bytes(&difference)))
+}
+
+/// The same of an SM2 signature: s·(1 + d) ≡ k - r·d, written s + d·(s + r) ≡ k.
+pub(super) fn sm2_agrees(order: &Modulus, (r, s): (&[u8], &[u8]), k: &[u8], d: &[u8]) -> bool {
+    let residues = || {
+        let (r, s) = (order.residue(r)?, order.residue(s)?);
+        let product = Zeroizing::new(*order.residue(d)? * (*s + *r));
+        let left = Zeroizing::new(*s + *product);
+        Some(Zeroizing::new(*left - *order.residue(k)?))
     };
     residues().is_some_and(|difference| is_zero(&*bytes(&difference)))
 }
@@ -98,4 +104,79 @@ fn uint(number: &[u8]) -> Option<Zeroizing<Uint<LIMBS>>> {
 /// `bound` is public and of the same length: whether the number is in 1..bound. Takes the same time for all numbers.
 pub(super) fn in_range(number: &[u8], bound: &[u8]) -> bool {
     !is_zero(number) & is_below(number, bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A prime of 62 bits: products fit u128, so the same sums can be written down plainly.
+    const PRIME: u64 = 0x3fff_ffff_ffff_ffc7;
+
+    fn modulus() -> Modulus {
+        Modulus::new(&PRIME.to_be_bytes()).unwrap()
+    }
+
+    fn times(a: u64, b: u64) -> u64 {
+        u64::try_from(u128::from(a) * u128::from(b) % u128::from(PRIME)).unwrap()
+    }
+
+    fn plus(a: u64, b: u64) -> u64 {
+        u64::try_from((u128::from(a) + u128::from(b)) % u128::from(PRIME)).unwrap()
+    }
+
+    fn minus(a: u64, b: u64) -> u64 {
+        plus(a, PRIME - b % PRIME)
+    }
+
+    fn power(base: u64, mut exponent: u64) -> u64 {
+        let (mut base, mut product) = (base, 1);
+        while exponent > 0 {
+            if exponent & 1 == 1 {
+                product = times(product, base);
+            }
+            base = times(base, base);
+            exponent >>= 1;
+        }
+        product
+    }
+
+    #[test]
+    fn moduli_that_are_none() {
+        for bytes in [&[][..], &[0], &[4], &[1; 73]] {
+            assert!(Modulus::new(bytes).is_none(), "{bytes:?}");
+        }
+        assert!(Modulus::new(&[0xff; 72]).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn signatures_agree_when_they_were_made_so(r in 1..PRIME, e: u64, k in 1..PRIME, d in 1..PRIME, off in 1..PRIME) {
+            let order = modulus();
+            let [r_, e_, k_, d_] = [r, e, k, d].map(u64::to_be_bytes);
+            // s = (e + r·d) / k, by Fermat.
+            let s = times(plus(e % PRIME, times(r, d)), power(k, PRIME - 2));
+            prop_assert!(ecdsa_agrees(&order, (&r_, &s.to_be_bytes()), &e_, &k_, &d_));
+            prop_assert!(!ecdsa_agrees(&order, (&r_, &plus(s, off).to_be_bytes()), &e_, &k_, &d_));
+            prop_assert!(!ecdsa_agrees(&order, (&plus(r, off).to_be_bytes(), &s.to_be_bytes()), &e_, &k_, &d_));
+            let s = times(minus(k, times(r, d)), power(plus(1, d), PRIME - 2));
+            prop_assert!(sm2_agrees(&order, (&r_, &s.to_be_bytes()), &k_, &d_));
+            prop_assert!(!sm2_agrees(&order, (&r_, &plus(s, off).to_be_bytes()), &k_, &d_));
+        }
+
+        #[test]
+        fn points_are_on_their_curve(x in 0..PRIME, y in 0..PRIME, a in 0..PRIME, off in 1..PRIME) {
+            let b = minus(times(y, y), plus(times(x, times(x, x)), times(a, x)));
+            let [p_, a_, b_, x_, y_] = [PRIME, a, b, x, y].map(u64::to_be_bytes);
+            let discriminant = plus(times(4, power(a, 3)), times(27, times(b, b)));
+            let equation = Equation::new(&p_, &a_, &b_);
+            prop_assert_eq!(equation.is_some(), discriminant != 0);
+            if let Some(equation) = equation {
+                prop_assert!(equation.holds(&x_, &y_));
+                prop_assert_eq!(equation.holds(&x_, &plus(y, off).to_be_bytes()), plus(y, off) == minus(0, y));
+            }
+        }
+    }
 }

@@ -4,8 +4,6 @@
 //! RFC 7748). Whatever the device's behaviour is unknown for, or known to be wrong (`hpre §4.3`, `§4.4`), stops here as
 //! [`crate::Error::Unsuitable`]: the front door's software decides what such input deserves.
 
-#![allow(dead_code, reason = "the doors behind it are being hung")]
-
 mod curve;
 mod dh;
 mod ecc;
@@ -20,4 +18,4 @@ pub use ecc::{EcPrivateKey, EcPublicKey};
 pub use ecx::{EcxKind, EcxPrivateKey};
 pub use rsa::{RsaComponents, RsaPrivateKey};
 
-pub(crate) use number::is_below;
+pub(crate) use number::{is_below, is_zero};
