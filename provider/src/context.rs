@@ -68,7 +68,10 @@ impl Context {
 
     /// The algorithms of an operation, or null; the flag is true when the answer may change later.
     pub(crate) fn query(&self, asked: c_int) -> (*const Algorithm, bool) {
-        if !matches!(asked, operation::KEYMGMT | operation::KEYEXCH | operation::SIGNATURE) {
+        if !matches!(
+            asked,
+            operation::KEYMGMT | operation::KEYEXCH | operation::SIGNATURE | operation::ASYM_CIPHER
+        ) {
             return (std::ptr::null(), false);
         }
         match self.find() {

@@ -158,17 +158,27 @@ pub fn pss(
     let (one, salt_place) = one_and_salt.split_first_mut()?;
     *one = 1;
     salt_place.copy_from_slice(salt);
-    // MGF1 (RFC 8017 §B.2.1), laid over the block piece by piece.
     let mut mask = [0; MAX_DIGEST_LEN_BYTES];
-    let mask = mask.get_mut(..hash_len)?;
-    for (counter, piece) in (0_u32..).zip(block.chunks_mut(hash_len)) {
-        if !hash(&[hash_value, &counter.to_be_bytes()], mask) {
+    mgf1(hash_value, block, mask.get_mut(..hash_len)?, &mut hash)?;
+    // The encoding is one bit shorter than the modulus.
+    *block.first_mut()? &= 0x7f;
+    Some(())
+}
+
+/// Lays MGF1 of `seed` (RFC 8017 §B.2.1) over `target`, piece by piece. `mask` is room for one value of the digest that `hash`
+/// writes. `None`: `hash` failed.
+pub fn mgf1(
+    seed: &[u8],
+    target: &mut [u8],
+    mask: &mut [u8],
+    hash: &mut impl FnMut(&[&[u8]], &mut [u8]) -> bool,
+) -> Option<()> {
+    for (counter, piece) in (0_u32..).zip(target.chunks_mut(mask.len().max(1))) {
+        if !hash(&[seed, &counter.to_be_bytes()], mask) {
             return None;
         }
         piece.iter_mut().zip(mask.iter()).for_each(|(byte, mask)| *byte ^= mask);
     }
-    // The encoding is one bit shorter than the modulus.
-    *block.first_mut()? &= 0x7f;
     Some(())
 }
 

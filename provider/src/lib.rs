@@ -12,6 +12,7 @@
 
 mod config;
 mod context;
+pub mod decode;
 pub mod encode;
 mod error;
 mod exports;

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
 
 use crate::config::{Config, Operation};
-use crate::exports::{base, exchange, keymgmt, signature};
+use crate::exports::{asym_cipher, base, exchange, keymgmt, signature};
 use crate::ffi::bindings::{
-    Algorithm, Dispatch, keyexch as exchange_ids, keymgmt as key_ids, operation, provider,
-    signature as sig_ids,
+    Algorithm, Dispatch, asym_cipher as cipher_ids, keyexch as exchange_ids, keymgmt as key_ids, operation,
+    provider, signature as sig_ids,
 };
 use crate::ffi::fallback::{ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType};
 
@@ -136,6 +136,22 @@ static RSA_SIGNATURES: [Dispatch; 24] = [
     Dispatch::END,
 ];
 
+/// RSA encryption.
+static RSA_CIPHERS: [Dispatch; 12] = [
+    Dispatch::new(cipher_ids::ASYM_CIPHER_NEWCTX, asym_cipher::newctx),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_ENCRYPT_INIT, asym_cipher::encrypt_init),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_ENCRYPT, asym_cipher::encrypt),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_DECRYPT_INIT, asym_cipher::decrypt_init),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_DECRYPT, asym_cipher::decrypt),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_FREECTX, asym_cipher::freectx),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_DUPCTX, asym_cipher::dupctx),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_GET_CTX_PARAMS, asym_cipher::get_ctx_params),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_GETTABLE_CTX_PARAMS, asym_cipher::gettable_ctx_params),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_SET_CTX_PARAMS, asym_cipher::set_ctx_params),
+    Dispatch::new(cipher_ids::ASYM_CIPHER_SETTABLE_CTX_PARAMS, asym_cipher::settable_ctx_params),
+    Dispatch::END,
+];
+
 /// `provider=warpdrive` is what `?provider=warpdrive` in default properties prefers.
 const PROPERTIES: &CStr = c"provider=warpdrive";
 
@@ -145,6 +161,7 @@ pub(crate) struct Tables {
     keys: Vec<Algorithm>,
     exchanges: Vec<Algorithm>,
     signatures: Vec<Algorithm>,
+    ciphers: Vec<Algorithm>,
     key_types: Vec<KeyType>,
     _names: Vec<CString>,
     _functions: Vec<Cow<'static, [Dispatch]>>,
@@ -180,10 +197,22 @@ impl Tables {
         if let Some(listed) = fallback.signatures().filter(|_| config.offers(Operation::RsaSignature)) {
             signatures.push(offer.row(&listed.names, &RSA_SIGNATURES[..], c"warpdrive RSA signatures"));
         }
-        for list in [&mut keys, &mut exchanges, &mut signatures] {
+        let mut ciphers = Vec::new();
+        if let Some(listed) = fallback.ciphers().filter(|_| config.offers(Operation::RsaEncryption)) {
+            ciphers.push(offer.row(&listed.names, &RSA_CIPHERS[..], c"warpdrive RSA encryption"));
+        }
+        for list in [&mut keys, &mut exchanges, &mut signatures, &mut ciphers] {
             list.push(Algorithm::END);
         }
-        Self { keys, exchanges, signatures, key_types, _names: offer.names, _functions: offer.functions }
+        Self {
+            keys,
+            exchanges,
+            signatures,
+            ciphers,
+            key_types,
+            _names: offer.names,
+            _functions: offer.functions,
+        }
     }
 
     /// The algorithms of `asked`; null when there are none.
@@ -192,6 +221,7 @@ impl Tables {
             operation::KEYMGMT => &self.keys,
             operation::KEYEXCH => &self.exchanges,
             operation::SIGNATURE => &self.signatures,
+            operation::ASYM_CIPHER => &self.ciphers,
             _ => return std::ptr::null(),
         };
         if list.len() > 1 { list.as_ptr() } else { std::ptr::null() }

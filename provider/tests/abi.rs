@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 
 use warpdrive_provider::ffi::bindings::{
-    Algorithm, Dispatch, Item, Param, core, digest, keyexch, keymgmt, operation, provider, selection,
-    signature,
+    Algorithm, Dispatch, Item, Param, asym_cipher, core, digest, keyexch, keymgmt, operation, provider,
+    selection, signature,
 };
 
 /// Numbers added after 3.0.
@@ -42,6 +42,7 @@ fn expected() -> BTreeMap<String, i64> {
     add("OSSL_PARAM_UNSIGNED_INTEGER", Param::UNSIGNED_INTEGER as usize);
     add("OSSL_PARAM_UTF8_STRING", Param::UTF8_STRING as usize);
     add("OSSL_PARAM_OCTET_STRING", Param::OCTET_STRING as usize);
+    add("OSSL_PARAM_OCTET_PTR", Param::OCTET_PTR as usize);
     add("OSSL_PARAM_UTF8_PTR", Param::UTF8_PTR as usize);
     let mut number = |expression: String, value: i32| {
         expected.insert(expression, i64::from(value));
@@ -50,6 +51,7 @@ fn expected() -> BTreeMap<String, i64> {
     number("OSSL_OP_KEYMGMT".into(), operation::KEYMGMT);
     number("OSSL_OP_KEYEXCH".into(), operation::KEYEXCH);
     number("OSSL_OP_SIGNATURE".into(), operation::SIGNATURE);
+    number("OSSL_OP_ASYM_CIPHER".into(), operation::ASYM_CIPHER);
     number("OSSL_KEYMGMT_SELECT_PRIVATE_KEY".into(), selection::PRIVATE_KEY);
     number("OSSL_KEYMGMT_SELECT_PUBLIC_KEY".into(), selection::PUBLIC_KEY);
     number("OSSL_KEYMGMT_SELECT_KEYPAIR".into(), selection::KEYPAIR);
@@ -62,6 +64,7 @@ fn expected() -> BTreeMap<String, i64> {
         keymgmt::NUMBERS,
         keyexch::NUMBERS,
         signature::NUMBERS,
+        asym_cipher::NUMBERS,
     ] {
         for (name, value) in table {
             number(format!("OSSL_FUNC_{name}"), *value);

@@ -72,6 +72,23 @@ fn any_order_of_calls_with_hardware() {
     sequences("sequence-simulated", "2", Devices::Simulated);
 }
 
+#[test]
+fn same_decryptions_without_a_device() {
+    let scratch = Scratch::new("cipher-none");
+    compare(&scratch, "cipher", &["20263", &cases(), "0"], Devices::None);
+}
+
+#[test]
+fn same_decryptions_from_hardware() {
+    let scratch = Scratch::new("cipher-simulated");
+    compare(&scratch, "cipher", &["20264", &cases(), "1"], Devices::Simulated);
+}
+
+/// How many cases each key gets; `WARPDRIVE_DIFFERENTIAL_CASES` asks for more than a usual run takes the time for.
+fn cases() -> String {
+    std::env::var("WARPDRIVE_DIFFERENTIAL_CASES").unwrap_or_else(|_| "300".into())
+}
+
 /// Keys whose numbers contradict each other: the answers of the default provider, and the device is not blamed.
 #[test]
 fn contradictory_keys_stay_in_software() {

@@ -1,5 +1,6 @@
 //! The functions C calls. Each one is: guard, checked pointers, safe call, C value.
 
+pub(crate) mod asym_cipher;
 pub(crate) mod base;
 pub(crate) mod exchange;
 mod key_parts;

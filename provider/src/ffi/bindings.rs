@@ -146,6 +146,8 @@ impl Param {
     pub const OCTET_STRING: c_uint = 5;
     /// A pointer to text.
     pub const UTF8_PTR: c_uint = 6;
+    /// A pointer to bytes.
+    pub const OCTET_PTR: c_uint = 7;
     /// `return_size` of a parameter nobody answered.
     pub const UNMODIFIED: usize = usize::MAX;
     /// The end of an array.
@@ -173,6 +175,8 @@ pub mod operation {
     pub const KEYEXCH: c_int = 11;
     /// `OSSL_OP_SIGNATURE`.
     pub const SIGNATURE: c_int = 12;
+    /// `OSSL_OP_ASYM_CIPHER`.
+    pub const ASYM_CIPHER: c_int = 13;
 }
 
 /// Parts of a key (`OSSL_KEYMGMT_SELECT_*`).
@@ -231,6 +235,7 @@ functions! {
         CORE_SET_ERROR_DEBUG = 6, CoreSetErrorDebug(Handle, Name, c_int, Name);
         CORE_VSET_ERROR = 7, CoreVsetError(Handle, u32, Name, Raw);
         CORE_SET_ERROR_MARK = 8, CoreSetErrorMark(Handle) -> c_int;
+        CORE_CLEAR_LAST_ERROR_MARK = 9, CoreClearLastErrorMark(Handle) -> c_int;
         CORE_POP_ERROR_TO_MARK = 10, CorePopErrorToMark(Handle) -> c_int;
         PROVIDER_REGISTER_CHILD_CB = 105, ProviderRegisterChildCb(Handle, ChildCallback, ChildCallback, PropertiesCallback, Raw) -> c_int;
         PROVIDER_DEREGISTER_CHILD_CB = 106, ProviderDeregisterChildCb(Handle);
@@ -340,5 +345,22 @@ functions! {
         SIGNATURE_GETTABLE_CTX_MD_PARAMS = 23, GettableCtxMdParams(Ctx) -> ParamsIn;
         SIGNATURE_SET_CTX_MD_PARAMS = 24, SetCtxMdParams(Ctx, ParamsIn) -> c_int;
         SIGNATURE_SETTABLE_CTX_MD_PARAMS = 25, SettableCtxMdParams(Ctx) -> ParamsIn;
+    }
+}
+
+functions! {
+    /// Functions of an asymmetric cipher.
+    asym_cipher {
+        ASYM_CIPHER_NEWCTX = 1, Newctx(Raw) -> Ctx;
+        ASYM_CIPHER_ENCRYPT_INIT = 2, EncryptInit(Ctx, Key, ParamsIn) -> c_int;
+        ASYM_CIPHER_ENCRYPT = 3, Encrypt(Ctx, BytesOut, *mut usize, usize, BytesIn, usize) -> c_int;
+        ASYM_CIPHER_DECRYPT_INIT = 4, DecryptInit(Ctx, Key, ParamsIn) -> c_int;
+        ASYM_CIPHER_DECRYPT = 5, Decrypt(Ctx, BytesOut, *mut usize, usize, BytesIn, usize) -> c_int;
+        ASYM_CIPHER_FREECTX = 6, Freectx(Ctx);
+        ASYM_CIPHER_DUPCTX = 7, Dupctx(Ctx) -> Ctx;
+        ASYM_CIPHER_GET_CTX_PARAMS = 8, GetCtxParams(Ctx, ParamsOut) -> c_int;
+        ASYM_CIPHER_GETTABLE_CTX_PARAMS = 9, GettableCtxParams(Ctx, Raw) -> ParamsIn;
+        ASYM_CIPHER_SET_CTX_PARAMS = 10, SetCtxParams(Ctx, ParamsIn) -> c_int;
+        ASYM_CIPHER_SETTABLE_CTX_PARAMS = 11, SettableCtxParams(Ctx, Raw) -> ParamsIn;
     }
 }

@@ -4,6 +4,8 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use subtle::{Choice, ConditionallySelectable as _, ConstantTimeGreater as _};
+
 use super::guard::{Failure, guard};
 
 /// An object whose calls can report a panic.
@@ -195,5 +197,57 @@ impl<'a> Output<'a> {
             *self.len = len;
         }
         true
+    }
+
+    /// Gives the caller the first `len` of `bytes`, if `good`. Which bytes are touched, and when, depends on neither `len` nor
+    /// `good`: as many as `bytes` are there, the rest with what they hold. False, and nothing written, when there is no room
+    /// for all of `bytes`.
+    pub(crate) fn put_secretly(&mut self, bytes: &[u8], len: u32, good: Choice) -> bool {
+        let (Ok(all), Ok(len_bytes)) = (u32::try_from(bytes.len()), usize::try_from(len)) else {
+            return false;
+        };
+        if self.pointer.is_null() || self.len.is_null() || bytes.len() > self.size {
+            return false;
+        }
+        for (index, (byte, offset)) in (0..all).zip(bytes.iter().zip(0..)) {
+            let take = good & len.ct_gt(&index);
+            // SAFETY: `new`'s promise: `size` writable bytes, of which `offset` is one. C memory, so it holds something.
+            unsafe {
+                let place = self.pointer.add(offset);
+                place.write(u8::conditional_select(&place.read(), byte, take));
+            }
+        }
+        let pick = |old: usize, new: usize| {
+            let pairs = old.to_ne_bytes().into_iter().zip(new.to_ne_bytes());
+            let mut picked = [0; size_of::<usize>()];
+            for (byte, (old, new)) in picked.iter_mut().zip(pairs) {
+                *byte = u8::conditional_select(&old, &new, good);
+            }
+            usize::from_ne_bytes(picked)
+        };
+        // SAFETY: `new`'s promise, and not null.
+        unsafe { *self.len = pick(*self.len, len_bytes) };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn miri_a_secret_length_writes_what_is_good_and_no_more() {
+        for (len, good, expected) in
+            [(2, 1, *b"ab..."), (4, 1, *b"abcd."), (0, 1, *b"....."), (3, 0, *b".....")]
+        {
+            let (mut room, mut told) = (*b".....", 99);
+            let mut output = Output::over(&mut room, &mut told);
+            assert!(output.put_secretly(b"abcd", len, Choice::from(good)));
+            assert_eq!(room, expected);
+            assert_eq!(told, if good == 1 { len as usize } else { 99 });
+        }
+        let (mut room, mut told) = (*b"...", 99);
+        assert!(!Output::over(&mut room, &mut told).put_secretly(b"abcd", 1, Choice::from(1)));
+        assert_eq!((room, told), (*b"...", 99));
     }
 }

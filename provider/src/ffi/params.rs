@@ -215,7 +215,13 @@ impl<'a> Own<'a> {
         Some(self.param.return_size).filter(|len| *len != Param::UNMODIFIED)
     }
 
-    /// A big number in native byte order, to send or to be filled.
+    /// A number without sign, to send or to be filled.
+    pub(crate) fn unsigned(key: &'static CStr, value: &'a mut u32) -> Self {
+        let value: *mut u32 = value;
+        Self::new(key, Param::UNSIGNED_INTEGER, value.cast(), size_of::<u32>())
+    }
+
+    /// A big number to send, in native byte order.
     pub(crate) fn number(key: &'static CStr, value: &'a mut [u8]) -> Self {
         Self::new(key, Param::UNSIGNED_INTEGER, value.as_mut_ptr(), value.len())
     }
@@ -235,6 +241,24 @@ impl<'a> Own<'a> {
     pub(crate) fn pointer_room(key: &'static CStr, room: &'a mut *const c_char) -> Self {
         let room: *mut *const c_char = room;
         Self::new(key, Param::UTF8_PTR, room.cast(), 0)
+    }
+
+    /// Room for a pointer to bytes that live as long as whoever answers leaves them alone.
+    pub(crate) fn bytes_room(key: &'static CStr, room: &'a mut *const u8) -> Self {
+        let room: *mut *const u8 = room;
+        Self::new(key, Param::OCTET_PTR, room.cast(), 0)
+    }
+
+    /// A copy of the bytes that a [`Own::bytes_room`] was pointed to, if it was.
+    pub(crate) fn bytes_answered(&self) -> Option<Vec<u8>> {
+        let len = self.param.return_size;
+        if self.param.data_type != Param::OCTET_PTR || len == Param::UNMODIFIED {
+            return None;
+        }
+        // SAFETY: `bytes_room` made `data` a pointer to a pointer, which `'a` keeps alive.
+        let bytes = unsafe { *self.param.data.cast::<*const u8>() };
+        // SAFETY: whoever answered promises that many bytes, and has not been called since.
+        (!bytes.is_null()).then(|| unsafe { std::slice::from_raw_parts(bytes, len) }.to_vec())
     }
 }
 

@@ -26,6 +26,7 @@ struct Errors {
 #[derive(Clone, Copy)]
 struct Marks {
     set: core::CoreSetErrorMark,
+    clear: core::CoreClearLastErrorMark,
     pop: core::CorePopErrorToMark,
 }
 
@@ -64,7 +65,13 @@ impl Core {
                 vset: find!(CORE_VSET_ERROR)?,
             })
         };
-        let marks = || Some(Marks { set: find!(CORE_SET_ERROR_MARK)?, pop: find!(CORE_POP_ERROR_TO_MARK)? });
+        let marks = || {
+            Some(Marks {
+                set: find!(CORE_SET_ERROR_MARK)?,
+                clear: find!(CORE_CLEAR_LAST_ERROR_MARK)?,
+                pop: find!(CORE_POP_ERROR_TO_MARK)?,
+            })
+        };
         let children = || {
             Some(Children {
                 register: find!(PROVIDER_REGISTER_CHILD_CB)?,
@@ -123,6 +130,19 @@ impl Core {
         // SAFETY: our handle; the mark was just set.
         unsafe { (marks.pop)(self.handle) };
         value
+    }
+
+    /// Runs `attempt` and removes whatever errors it left on the calling thread's queue, if it says so.
+    pub(crate) fn without_errors_if(&self, attempt: impl FnOnce() -> bool) {
+        let Some(marks) = self.marks else {
+            attempt();
+            return;
+        };
+        // SAFETY: our handle.
+        unsafe { (marks.set)(self.handle) };
+        let end = if attempt() { marks.pop } else { marks.clear };
+        // SAFETY: our handle; the mark was just set.
+        unsafe { end(self.handle) };
     }
 
     /// True when `other` is this provider itself.

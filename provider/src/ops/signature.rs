@@ -4,10 +4,11 @@
 //! While a digest-sign may still go to hardware, the message is hashed beside that context (by the default provider's
 //! digest functions) and the context is not fed. When hardware does not answer, a second context signs the finished digest.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int};
 use std::sync::Arc;
 
-use warpdrive::{Algorithm, Outcome, Reason as Why, Verdict, note_software, preview, rsa_private};
+use warpdrive::Reason as Why;
 
 use crate::context::Context;
 use crate::encode;
@@ -19,18 +20,15 @@ use crate::ffi::params::{Own, Params, ParamsToFill, to_send};
 use crate::ffi::random;
 use crate::ops::keymgmt::Key;
 use crate::ops::keymgmt::rsa::DeviceKey;
+use crate::ops::rsa::{MAX_LEN_BYTES, NONE, count, may_use_device, private};
 
 /// Padding modes (`RSA_*_PADDING` in `openssl/rsa.h`).
 const PKCS1: c_int = 1;
-const NONE: c_int = 3;
 const PSS: c_int = 6;
 
 /// What a signature context itself can be told (EVP_SIGNATURE-RSA(7)).
 const SIGNATURE_PARAMETERS: [&CStr; 6] =
     [c"digest", c"properties", c"pad-mode", c"saltlen", c"mgf1-digest", c"mgf1-properties"];
-
-/// The longest modulus a device takes, bytes.
-const MAX_LEN_BYTES: usize = 512;
 
 /// A signature context as libcrypto holds it.
 pub(crate) struct Signature {
@@ -148,8 +146,7 @@ impl Signature {
         let key = if self.is_signing { self.key.clone() } else { None };
         let Some(key) = key else { return self.software.sign(output, message) };
         let algorithm = key.rsa_algorithm();
-        let prepared = self
-            .may_use_device(&key)
+        let prepared = may_use_device(&self.context, &key)
             .and_then(|()| self.software.parameters().ok_or(Why::Unsupported))
             .and_then(|parameters| {
                 let mut value = [0; MAX_LEN_BYTES];
@@ -210,7 +207,7 @@ impl Signature {
     /// The digest to run here, when the signature may go to hardware.
     fn own_digest(&mut self) -> Option<DigestContext> {
         let key = self.key.clone()?;
-        self.may_use_device(&key).ok()?;
+        may_use_device(&self.context, &key).ok()?;
         let parameters = self.software.parameters()?;
         let digest = signable(self.software.fallback(), &parameters).ok()??;
         key.rsa()?;
@@ -236,7 +233,7 @@ impl Signature {
                 self.message = Message::Theirs;
                 let signed = self.software.digest_sign_final(output);
                 let Some(key) = &self.key else { return signed };
-                let reason = self.may_use_device(key).err().unwrap_or(Why::Unsupported);
+                let reason = may_use_device(&self.context, key).err().unwrap_or(Why::Unsupported);
                 count(key.rsa_algorithm(), reason, key.len_bytes(), signed)
             }
             Message::Ours(digest) => self.sign_digest(digest, output).unwrap_or_else(|| {
@@ -297,18 +294,6 @@ impl Signature {
             }
         };
         (told == 1).then_some(second)
-    }
-
-    /// Whether a private operation with `key` is worth preparing for hardware. Reasons that pass, or that only a routed
-    /// request can learn about, count as yes: the core decides then.
-    fn may_use_device(&self, key: &Key) -> Result<(), Why> {
-        if !self.context.config().rsa_private {
-            return Err(Why::Policy);
-        }
-        match preview(key.rsa_algorithm(), key.len_bytes()) {
-            Err(reason @ (Why::NoDevice | Why::Unsupported)) => Err(reason),
-            _ => Ok(()),
-        }
     }
 
     /// The bytes the device is to sign. An error for whatever the default provider must do, or refuse, itself.
@@ -415,14 +400,6 @@ impl Reports for Signature {
     }
 }
 
-/// Counts a private operation done in software; one that failed was none.
-fn count(algorithm: Algorithm, reason: Why, len_bytes: usize, signed: c_int) -> c_int {
-    if signed == 1 {
-        note_software(algorithm, reason, 1, u64::try_from(len_bytes).unwrap_or(0));
-    }
-    signed
-}
-
 /// The digest of a signature that we can encode, if it has one.
 /// # Errors
 /// [`Why::Unsupported`]: a padding, digest or mask of the default provider's own.
@@ -457,13 +434,10 @@ fn pss(
     if !random::fill(salt) {
         return None;
     }
-    encode::pss(encoded, digest.kind(), value, salt, |parts, out| {
-        let Some(mut context) = DigestContext::new(fallback, digest) else { return false };
-        parts.iter().all(|part| context.update(Input::from(*part))) && context.finish(out)
-    })
+    encode::pss(encoded, digest.kind(), value, salt, |parts, out| digest.of(fallback, parts, out))
 }
 
-/// Hands `encoded` to the core and gives the caller whatever comes of it.
+/// Signs `encoded` and gives the caller whatever comes of it.
 fn deliver(
     context: &Context,
     key: &Key,
@@ -472,33 +446,7 @@ fn deliver(
     output: &mut Output<'_>,
     software: impl FnOnce(&mut Output<'_>) -> c_int,
 ) -> c_int {
-    let mut room = [0; MAX_LEN_BYTES];
-    let Some(answer) = room.get_mut(..encoded.len()) else { return 0 };
-    let check = |signature: &[u8]| {
-        if context.core().without_errors(|| opens_to(key, device, signature, encoded)) {
-            Verdict::Right
-        } else if key.is_sound() {
-            Verdict::Wrong
-        } else {
-            Verdict::BadInput
-        }
-    };
-    match rsa_private(&device.private, encoded, answer, check, || software(output)) {
-        Outcome::Hardware(()) => c_int::from(output.put(answer)),
-        Outcome::Software(signed) => signed,
-    }
-}
-
-/// Whether `signature`^e mod n is `encoded`, by the default provider's own public operation.
-fn opens_to(key: &Key, device: &DeviceKey, signature: &[u8], encoded: &[u8]) -> bool {
-    let Some(mut opener) = SignatureContext::new(key.software().fallback(), None) else { return false };
-    let public = device.opener(key.software());
-    let mut padding = NONE;
-    let array = [Own::int(c"pad-mode", &mut padding), Own::END];
-    if opener.verify_recover_init(Some(public), to_send(&array)) != 1 {
-        return false;
-    }
-    let (mut opened, mut len) = ([0; MAX_LEN_BYTES], 0);
-    let recovered = opener.verify_recover(&Output::over(&mut opened, &mut len), Input::from(signature));
-    recovered == 1 && opened.get(..len) == Some(encoded)
+    let output = Cell::new(Some(output));
+    let put = |answer: &[u8]| output.take().map_or(0, |output| c_int::from(output.put(answer)));
+    private(context, key, device, encoded, put, || output.take().map_or(0, software))
 }

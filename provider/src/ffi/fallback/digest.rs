@@ -60,6 +60,12 @@ impl Digest {
     pub(crate) fn kind(&self) -> DigestKind {
         self.kind
     }
+
+    /// Writes the digest of `parts` one after the other; `value` is exactly as long as the digest. False when the provider fails.
+    pub(crate) fn of(&self, fallback: &Arc<Fallback>, parts: &[&[u8]], value: &mut [u8]) -> bool {
+        let Some(mut context) = DigestContext::new(fallback, *self) else { return false };
+        parts.iter().all(|part| context.update(Input::from(*part))) && context.finish(value)
+    }
 }
 
 /// A running digest.

@@ -4,6 +4,7 @@
 //! taking a provider context which we do not know (OpenSSL 4.0's `KEYMGMT_NEW_EX`).
 #![expect(unsafe_code, reason = "calls the default provider's functions")]
 
+mod asym_cipher;
 mod digest;
 mod exchange;
 mod key;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use once_cell::race::OnceBox;
 
+pub(crate) use asym_cipher::{AsymCipherContext, AsymCipherFunctions, CipherParameters};
 pub(crate) use digest::{Digest, DigestContext};
 pub(crate) use exchange::{ExchangeContext, ExchangeFunctions, ExchangeType};
 pub(crate) use key::{Generation, Key, KeyFunctions, KeyType};
@@ -75,6 +77,7 @@ pub(crate) struct Fallback {
     exchanges: Vec<(ExchangeType, Listed<ExchangeFunctions>)>,
     signatures: Option<Listed<SignatureFunctions>>,
     digests: OnceBox<Vec<Digest>>,
+    ciphers: Option<Listed<AsymCipherFunctions>>,
     query: provider::QueryOperation,
     unquery: Option<provider::UnqueryOperation>,
     capabilities: Option<provider::GetCapabilities>,
@@ -132,13 +135,21 @@ impl Fallback {
                 signatures = functions.map(|functions| Listed { names: names.to_owned(), functions });
             }
         });
-        let digests = OnceBox::new();
+        let mut ciphers = None;
+        each(operation::ASYM_CIPHER, &mut |names, table| {
+            if lists(names, c"RSA") && ciphers.is_none() {
+                // SAFETY: the provider's table for an asymmetric cipher.
+                let functions = unsafe { AsymCipherFunctions::copy(table) };
+                ciphers = functions.map(|functions| Listed { names: names.to_owned(), functions });
+            }
+        });
         Some(Arc::new(Self {
             context,
             keys,
             exchanges,
             signatures,
-            digests,
+            ciphers,
+            digests: OnceBox::new(),
             query,
             unquery,
             capabilities,
@@ -175,6 +186,11 @@ impl Fallback {
             // SAFETY: the provider's function with the provider's context; the caller's promise.
             unsafe { capabilities(self.context, capability.as_ptr(), Some(callback), argument) }
         })
+    }
+
+    /// Names and functions of RSA encryption.
+    pub(crate) fn ciphers(&self) -> Option<&Listed<AsymCipherFunctions>> {
+        self.ciphers.as_ref()
     }
 
     /// The digest called `name`, if the provider has it and an RSA signature can name it.

@@ -1,13 +1,16 @@
 //! RSA keys, of types RSA and RSA-PSS, in device layout.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
+use once_cell::race::OnceBox;
 use warpdrive::request::pkey::{RsaComponents, RsaPrivateKey};
 use zeroize::Zeroizing;
 
 use crate::ffi::bindings::selection;
 use crate::ffi::fallback::{Key, KeyType};
 use crate::ffi::params::{Own, Params, to_send};
+use crate::ops::asym_cipher::Seed;
 
 /// A private key the device can use.
 pub(crate) struct DeviceKey {
@@ -19,6 +22,8 @@ pub(crate) struct DeviceKey {
     /// The public half as a plain RSA key, when the key itself is of type RSA-PSS and refuses a public operation without
     /// padding.
     public: Option<Key>,
+    /// What messages for wrong paddings are made from, once asked for.
+    seed: OnceBox<Option<Arc<Seed>>>,
 }
 
 impl DeviceKey {
@@ -26,6 +31,12 @@ impl DeviceKey {
     /// from.
     pub(crate) fn opener<'a>(&'a self, own: &'a Key) -> &'a Key {
         self.public.as_ref().unwrap_or(own)
+    }
+
+    /// What implicit rejection makes its messages from; `None` when the key has no private exponent. `own` is the key this was
+    /// made from.
+    pub(crate) fn seed(&self, own: &Key) -> Option<Arc<Seed>> {
+        self.seed.get_or_init(|| Box::new(Seed::of(own, self.modulus.len()).map(Arc::new))).clone()
     }
 
     pub(super) fn from_software(software: &Key) -> Option<Self> {
@@ -60,7 +71,7 @@ impl DeviceKey {
             KeyType::Rsa => None,
             _ => Some(public_half(software, &n, &e)?),
         };
-        (modulus.len() == len).then_some(Self { private, modulus, has_primes, public })
+        (modulus.len() == len).then_some(Self { private, modulus, has_primes, public, seed: OnceBox::new() })
     }
 }
 

@@ -1,0 +1,84 @@
+//! One RSA private operation: whether it is worth preparing for hardware, sending it there, checking what comes back, and
+//! counting what software did instead.
+
+use std::ffi::c_int;
+
+use warpdrive::{Algorithm, Outcome, Reason as Why, Verdict, note_software, preview, rsa_private};
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::ffi::fallback::SignatureContext;
+use crate::ffi::handle::{Input, Output};
+use crate::ffi::params::{Own, to_send};
+use crate::ops::keymgmt::Key;
+use crate::ops::keymgmt::rsa::DeviceKey;
+
+/// No padding (`RSA_NO_PADDING` in `openssl/rsa.h`).
+pub(super) const NONE: c_int = 3;
+
+/// The longest modulus a device takes, bytes.
+pub(super) const MAX_LEN_BYTES: usize = 512;
+
+/// Whether a private operation with `key` is worth preparing for hardware. Reasons that pass, or that only a routed
+/// request can learn about, count as yes: the core decides then.
+/// # Errors
+/// Why not.
+pub(super) fn may_use_device(context: &Context, key: &Key) -> Result<(), Why> {
+    if !context.config().rsa_private {
+        return Err(Why::Policy);
+    }
+    match preview(key.rsa_algorithm(), key.len_bytes()) {
+        Err(reason @ (Why::NoDevice | Why::Unsupported)) => Err(reason),
+        _ => Ok(()),
+    }
+}
+
+/// Counts a private operation done in software; one that failed was none.
+pub(super) fn count(algorithm: Algorithm, reason: Why, len_bytes: usize, done: c_int) -> c_int {
+    if done == 1 {
+        note_software(algorithm, reason, 1, u64::try_from(len_bytes).unwrap_or(0));
+    }
+    done
+}
+
+/// Hands `input`, as long as the modulus and below it, to the core. `hardware` gets the device's checked answer, or `software`
+/// runs; whichever does answers the caller.
+pub(super) fn private(
+    context: &Context,
+    key: &Key,
+    device: &DeviceKey,
+    input: &[u8],
+    hardware: impl FnOnce(&[u8]) -> c_int,
+    software: impl FnOnce() -> c_int,
+) -> c_int {
+    // What a decryption gives is a secret.
+    let mut room = Zeroizing::new([0; MAX_LEN_BYTES]);
+    let Some(answer) = room.get_mut(..input.len()) else { return 0 };
+    let check = |answer: &[u8]| {
+        if context.core().without_errors(|| gives_back(key, device, answer, input)) {
+            Verdict::Right
+        } else if key.is_sound() {
+            Verdict::Wrong
+        } else {
+            Verdict::BadInput
+        }
+    };
+    match rsa_private(&device.private, input, answer, check, software) {
+        Outcome::Hardware(()) => hardware(answer),
+        Outcome::Software(done) => done,
+    }
+}
+
+/// Whether `answer`^e mod n is `input`, by the default provider's own public operation.
+fn gives_back(key: &Key, device: &DeviceKey, answer: &[u8], input: &[u8]) -> bool {
+    let Some(mut opener) = SignatureContext::new(key.software().fallback(), None) else { return false };
+    let public = device.opener(key.software());
+    let mut padding = NONE;
+    let array = [Own::int(c"pad-mode", &mut padding), Own::END];
+    if opener.verify_recover_init(Some(public), to_send(&array)) != 1 {
+        return false;
+    }
+    let (mut opened, mut len) = ([0; MAX_LEN_BYTES], 0);
+    let recovered = opener.verify_recover(&Output::over(&mut opened, &mut len), Input::from(answer));
+    recovered == 1 && opened.get(..len) == Some(input)
+}
