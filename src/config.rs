@@ -192,12 +192,31 @@ pub struct Deflate {
     /// Plain text shorter than this stays in software.
     #[serde(deserialize_with = "values::bytes::<_, 0, { GIB }>")]
     pub min_bytes: usize,
+    /// How compressed output of a device is checked before it leaves.
+    pub verify: Verify,
+    /// Most segments of one call that are at the device at a time.
+    #[serde(deserialize_with = "values::count::<_, 1, 64>")]
+    pub parallel: u32,
 }
 
 impl Default for Deflate {
     fn default() -> Self {
-        Self { min_bytes: 64 << 10 }
+        Self { min_bytes: 64 << 10, verify: Verify::Crc, parallel: 4 }
     }
+}
+
+/// `deflate.verify`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// Only what costs nothing: lengths, status, the marker at the end.
+    Off,
+    /// The device's checksum of the plain text it read is compared with ours; the first segment of a process, and then one
+    /// in 64, is inflated again as well.
+    #[default]
+    Crc,
+    /// Every segment is inflated again and compared with its plain text.
+    Full,
 }
 
 /// `[inflate]`

@@ -32,7 +32,8 @@ mod log;
 mod queue;
 
 pub use engine::{
-    Outcome, Verdict, configuration, deflate, inflate, inflate_piece, note_software, preview, preview_inflate,
+    DeflateInFlight, Outcome, Verdict, begin_deflate, configuration, deflate, inflate, inflate_piece,
+    note_software, preview, preview_deflate, preview_inflate,
 };
 pub use engine::{
     dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared, rsa_private,

@@ -92,7 +92,7 @@ pub(crate) struct Deflate {
 pub(crate) struct Deflated {
     /// Bytes written.
     pub(crate) produced: usize,
-    /// Adler-32 of the plain text for type `Zlib`; meaningless for `Raw` (`zip §2.6`).
+    /// Of the plain text: Adler-32 for type `Zlib`, CRC-32 for `Gzip`, meaningless for `Raw` (`zip §2.6`).
     pub(crate) checksum: u32,
 }
 
@@ -120,7 +120,12 @@ impl Descriptor for Deflate {
         if report.consumed != self.input_len || report.produced > self.output_len {
             return Err(Fault::Impossible);
         }
-        Ok(Deflated { produced: widen(report.produced)?, checksum: report.checksum })
+        // Type gzip reports the shift register of its CRC, most significant bit first and not inverted (`zip §2.6`).
+        let checksum = match self.wrapper {
+            Wrapper::Gzip => (!report.checksum).reverse_bits(),
+            Wrapper::Raw | Wrapper::Zlib => report.checksum,
+        };
+        Ok(Deflated { produced: widen(report.produced)?, checksum })
     }
 }
 
@@ -540,6 +545,18 @@ mod tests {
         assert_eq!(with(1, u32::MAX), Err(Fault::Impossible));
         assert_eq!(with(9, 0x4002), Err(Fault::Impossible), "another operation");
         assert_eq!(request.decode(&[]), Err(Fault::Impossible));
+    }
+
+    #[test]
+    fn checksums_are_as_the_standards_write_them() {
+        // `zip §2.6`, the text "123456789".
+        for (wrapper, reported, checksum) in
+            [(Wrapper::Zlib, 0x091e_01de, 0x091e_01de), (Wrapper::Gzip, 0x9b63_d02c, 0xcbf4_3926)]
+        {
+            let request = deflate(Form::Type3, wrapper);
+            let completed = dwords(&[(0, 0x1000), (1, 9), (9, request_type(wrapper)), (31, reported)]);
+            assert_eq!(request.decode(&completed), Ok(Deflated { produced: 9, checksum }));
+        }
     }
 
     #[test]

@@ -1,29 +1,20 @@
-//! Compression's front doors: deflate segments and whole inflate bodies.
+//! Decompression's front doors: whole bodies, and streams piece by piece.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::hardware::{Ask, Core};
 use super::{Outcome, core};
-use crate::descriptor::zip::{self, Form, MAX_FLAT_LEN_BYTES};
-use crate::health::known;
+use crate::descriptor::zip::{self, MAX_FLAT_LEN_BYTES};
 use crate::queue::SharedQueue;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Work};
 use crate::queue::wait::ErrnoKept;
-use crate::request::compress::{
-    DeflateSegment, DeflatedSegment, InflateBody, InflatePiece, InflateStream, Inflated, InflatedPiece,
-    Window, Wrapper,
-};
+use crate::request::compress::{InflateBody, InflatePiece, InflateStream, Inflated, InflatedPiece, Wrapper};
 use crate::{Algorithm, Reason};
 
 /// Requests of this many bytes or fewer, both sides together, are copied; longer ones use the caller's memory.
 const COPY_LIMIT: usize = 256 << 10;
-
-/// Compresses one segment. `software` as in [`rsa_private`](super::rsa_private).
-pub fn deflate<S>(segment: &DeflateSegment, software: impl FnOnce() -> S) -> Outcome<DeflatedSegment, S> {
-    core().deflate(segment, software)
-}
 
 /// Inflates one whole body. `check` is given the device's plain text and what it says it did, and compares the text with
 /// the stream's own trailer; a device answer that fails is thrown away and counted against the device. `software` runs when
@@ -42,7 +33,7 @@ pub fn inflate<S>(
 /// The reason software would be counted under.
 pub fn preview_inflate(wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason> {
     let _errno = ErrnoKept::new();
-    core().preview_of(Work::Inflate(wrapper), Algorithm::Inflate, len_bytes)
+    core().preview_of(&Ask { work: Work::Inflate(wrapper), ..Ask::of(Algorithm::Inflate, len_bytes) })
 }
 
 /// Inflates one piece of `stream`, and counts it: one request. `check` is given what the device made, and compares it with
@@ -67,12 +58,6 @@ impl Ask {
         Self { work, ..Self::of(algorithm, len_bytes) }
     }
 
-    fn deflate(segment: &DeflateSegment) -> Self {
-        let len_bytes = segment.input.len();
-        let algorithm = Algorithm::Deflate;
-        Self::of(algorithm, len_bytes)
-    }
-
     fn inflate(body: &InflateBody<'_>) -> Self {
         let len_bytes = body.input.len();
         let algorithm = Algorithm::Inflate;
@@ -82,24 +67,6 @@ impl Ask {
 }
 
 impl Core {
-    pub(super) fn deflate<S>(
-        &self,
-        segment: &DeflateSegment,
-        software: impl FnOnce() -> S,
-    ) -> Outcome<DeflatedSegment, S> {
-        let ask = Ask::deflate(segment);
-        let attempt = {
-            let _errno = ErrnoKept::new();
-            let attempt = self.try_deflate(&ask, segment);
-            self.count(&ask, attempt.as_ref().err().copied(), ask.len_bytes);
-            attempt
-        };
-        match attempt {
-            Ok(bytes) => Outcome::Hardware(DeflatedSegment { bytes }),
-            Err(reason) => Outcome::Software(self.timed(&ask, reason, software)),
-        }
-    }
-
     pub(super) fn inflate<S>(
         &self,
         mut body: InflateBody<'_>,
@@ -118,25 +85,6 @@ impl Core {
             Ok(done) => Outcome::Hardware(done),
             Err(reason) => Outcome::Software(self.timed(&ask, reason, || software(body))),
         }
-    }
-
-    fn try_deflate(&self, ask: &Ask, segment: &DeflateSegment) -> Result<Vec<u8>, Reason> {
-        if !(1..=DeflateSegment::MAX_LEN_BYTES).contains(&segment.input.len()) {
-            return Err(Reason::Unsupported);
-        }
-        let (device, queue) = self.acquire(ask)?;
-        let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
-        if device.form == Form::Type0 && segment.window != Window::K32 {
-            // Its window is fixed: a stream that promised its reader less history would be broken (`zip §1.6`).
-            return Err(Reason::Unsupported);
-        }
-        let flight =
-            self.fly(ask, &device, &queue, |device| Flight::deflate(segment, device.form, wrapper))?;
-        let (bytes, _) = self.judged(ask, &device, &queue, flight.deflate_answer())?;
-        if !bytes.ends_with(&known::SYNC_MARKER) {
-            return Err(self.wrong(ask, &device));
-        }
-        Ok(bytes)
     }
 
     fn try_inflate(

@@ -83,22 +83,16 @@ impl Core {
     }
 
     pub(super) fn preview(&self, algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {
-        self.preview_of(Work::of(algorithm), algorithm, len_bytes)
+        self.preview_of(&Ask::of(algorithm, len_bytes))
     }
 
-    pub(super) fn preview_of(
-        &self,
-        work: Work,
-        algorithm: Algorithm,
-        len_bytes: usize,
-    ) -> Result<(), Reason> {
-        let ask = Ask { work, ..Ask::of(algorithm, len_bytes) };
-        let devices = self.route(&ask, Instant::now())?;
-        let good = devices.iter().find(|device| device.set(work).health.good());
+    pub(super) fn preview_of(&self, ask: &Ask) -> Result<(), Reason> {
+        let devices = self.route(ask, Instant::now())?;
+        let good = devices.iter().find(|device| device.set(ask.work).health.good());
         self.judge(
-            &ask,
+            ask,
             good.map_or(route::Device::Paused, |_| route::Device::Ready),
-            good.map(|d| d.set(work).load()),
+            good.map(|d| d.set(ask.work).load()),
         )
     }
 
@@ -141,7 +135,7 @@ impl Core {
         }
         self.pool.upkeep(now);
         match self.pool.candidates(ask.work) {
-            (devices, _) if !devices.is_empty() => self.pick(ask, devices, now),
+            (devices, _) if !devices.is_empty() => self.pick(ask, devices, now, 0),
             (_, true) => Err(Reason::Unsupported),
             (_, false) => Err(Reason::NoDevice),
         }
@@ -149,6 +143,15 @@ impl Core {
 
     /// A healthy device and a queue of it.
     pub(super) fn acquire(&self, ask: &Ask) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
+        self.acquire_beside(ask, 0)
+    }
+
+    /// As [`Self::acquire`], for a caller with `ahead` requests out: those should not queue up behind each other.
+    pub(super) fn acquire_beside(
+        &self,
+        ask: &Ask,
+        ahead: usize,
+    ) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
         let now = Instant::now();
         let policy = self.config.policy(ask.algorithm);
         let devices = match self.route(ask, now) {
@@ -163,7 +166,7 @@ impl Core {
             }
             Err(reason) => return Err(reason),
         };
-        self.pick(ask, devices, now)
+        self.pick(ask, devices, now, ahead)
     }
 
     /// The first of `devices` that is healthy and gives a queue.
@@ -172,6 +175,7 @@ impl Core {
         ask: &Ask,
         devices: Vec<Arc<Device>>,
         now: Instant,
+        ahead: usize,
     ) -> Result<(Arc<Device>, Arc<SharedQueue>), Reason> {
         let policy = self.config.policy(ask.algorithm);
         let mut refused = Reason::Paused;
@@ -180,7 +184,7 @@ impl Core {
             if !self.admitted(&device, ask.work, now) {
                 continue;
             }
-            match self.pool.queue(&device, set, now, policy == Policy::Hardware) {
+            match self.pool.queue(&device, set, now, policy == Policy::Hardware, ahead > 0) {
                 Ok(queue) => return Ok((device, queue)),
                 Err(reason) => {
                     if reason == Reason::Reset {
@@ -228,12 +232,25 @@ impl Core {
             }
             Err(reason) => *reason != Reason::Busy,
         };
-        if failed && queue.first_report() {
-            device.set(ask.work).health.failed(Instant::now(), &self.config.health);
+        if failed {
             let why = answered.as_ref().err().map_or("impossible completion", |reason| reason.name());
-            self.log.note(format_args!("{}: paused after a failure: {why}", device.name()));
+            self.broken(ask, device, queue, why);
         }
         answered
+    }
+
+    /// A request that the queue would not take. A full queue is no failure.
+    pub(super) fn lost(&self, ask: &Ask, device: &Device, queue: &SharedQueue, reason: Reason) {
+        if reason != Reason::Busy {
+            self.broken(ask, device, queue, reason.name());
+        }
+    }
+
+    fn broken(&self, ask: &Ask, device: &Device, queue: &SharedQueue, why: &str) {
+        if queue.first_report() {
+            device.set(ask.work).health.failed(Instant::now(), &self.config.health);
+            self.log.note(format_args!("{}: paused after a failure: {why}", device.name()));
+        }
     }
 
     /// Tells health what the completed descriptor says.
@@ -278,7 +295,7 @@ impl Core {
 
     pub(super) fn timing(&self, ask: &Ask) -> Timing {
         let steps = match ask.work {
-            Work::Deflate | Work::Inflate(_) => {
+            Work::Deflate(_) | Work::Inflate(_) => {
                 1 + u32::try_from(ask.len_bytes / DEADLINE_STEP).unwrap_or(u32::MAX)
             }
             _ => 1,
@@ -333,7 +350,7 @@ impl Core {
     fn probe(&self, device: &Device, work: Work, now: Instant) {
         let set = device.set(work);
         let submitted = self.question(device, work).and_then(|flight| {
-            let queue = self.pool.queue(device, set, now, false)?;
+            let queue = self.pool.queue(device, set, now, false, false)?;
             let ticket = queue.submit(flight)?;
             Ok(Probe { queue, ticket, work })
         });
@@ -346,8 +363,8 @@ impl Core {
 
     fn question(&self, device: &Device, work: Work) -> Result<Box<Flight>, Reason> {
         match work {
-            Work::Deflate => {
-                let wrapper = device.deflate_wrapper().ok_or(Reason::Unsupported)?;
+            Work::Deflate(_) => {
+                let wrapper = device.deflate_wrapper(None).ok_or(Reason::Unsupported)?;
                 Ok(Flight::deflate(&known::segment(), device.form, wrapper))
             }
             Work::Inflate(_) => {
@@ -365,7 +382,7 @@ const DEADLINE_LIMIT: Duration = Duration::from_secs(60);
 /// True when the answer to a known question is the known one.
 fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
     match work {
-        Work::Deflate => match (flight.deflate_answer(), device.deflate_wrapper()) {
+        Work::Deflate(_) => match (flight.deflate_answer(), device.deflate_wrapper(None)) {
             (Ok((bytes, answer)), Some(wrapper)) => known::deflate_right(&bytes, &answer, wrapper),
             _ => false,
         },

@@ -3,6 +3,7 @@
 //! One routed request is one count, in exactly one place. The calling thread's errno is left as it was.
 
 mod compress;
+mod deflate;
 mod hardware;
 mod pkey;
 #[cfg(test)]
@@ -15,7 +16,8 @@ use crate::cost::Class;
 use crate::queue::fork::PerProcess;
 use crate::queue::wait::ErrnoKept;
 use crate::{Algorithm, Reason};
-pub use compress::{deflate, inflate, inflate_piece, preview_inflate};
+pub use compress::{inflate, inflate_piece, preview_inflate};
+pub use deflate::{DeflateInFlight, begin_deflate, deflate, preview_deflate};
 use hardware::{Ask, Core};
 pub use pkey::{
     dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared, rsa_private,

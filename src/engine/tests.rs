@@ -14,7 +14,7 @@ use crate::health::known;
 use crate::queue::inflight::device_view;
 use crate::queue::pool::{Found, Source};
 use crate::queue::{Opened, fork};
-use crate::request::compress::{DeflateSegment, InflateBody, Window, Wrapper};
+use crate::request::compress::{Checksum, DeflateSegment, DeflatedSegment, InflateBody, Window, Wrapper};
 use crate::request::pkey::RsaPrivateKey;
 
 mod pieces;
@@ -285,9 +285,13 @@ fn sign(core: &Core, key: &RsaPrivateKey, seed: u32) -> bool {
     hardware
 }
 
+fn run(core: &Core, segment: &DeflateSegment) -> Outcome<DeflatedSegment, ()> {
+    core.finish_deflate(core.begin_deflate(segment, 0), |_| true, || ())
+}
+
 fn compress(core: &Core, plain: Vec<u8>) -> Option<Vec<u8>> {
-    let segment = DeflateSegment { input: Arc::new(plain), window: Window::K32 };
-    match core.deflate(&segment, || ()) {
+    let segment = DeflateSegment { input: Arc::new(plain), window: Window::K32, checksum: None };
+    match run(core, &segment) {
         Outcome::Hardware(segment) => Some(segment.bytes),
         Outcome::Software(()) => None,
     }
@@ -633,13 +637,13 @@ fn a_late_completion_frees_what_its_request_left_behind() {
     let kept = Arc::clone(&held);
     lab.behave(move |device, submission, _| kept.lock().unwrap().push((device.clone(), submission)));
     let input = Arc::new(vec![5; 70_000]);
-    let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32 };
+    let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32, checksum: None };
     // Two at once: the first to give up must not take the queue away from the second's memory.
     let core = &core;
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let segment = segment.clone();
-            scope.spawn(move || assert!(matches!(core.deflate(&segment, || ()), Outcome::Software(()))));
+            scope.spawn(move || assert!(matches!(run(core, &segment), Outcome::Software(()))));
         }
     });
     drop(segment);
@@ -813,6 +817,94 @@ fn compressed_output_without_its_marker_is_a_wrong_result() {
 }
 
 #[test]
+fn a_compressed_answer_that_fails_its_check_is_a_wrong_result() {
+    let lab = Lab::new(vec![zip_v2()]);
+    let core = impatient(&lab);
+    let segment = DeflateSegment {
+        input: Arc::new(vec![1; 1000]),
+        window: Window::K32,
+        checksum: Some(Checksum::Adler32),
+    };
+    let outcome = core.finish_deflate(
+        core.begin_deflate(&segment, 0),
+        // Adler-32 of a thousand ones, as the device says it; and yet.
+        |made| made.checksum != Some(0xa765_03e9) || !made.bytes.ends_with(&known::SYNC_MARKER),
+        || "software",
+    );
+    assert!(matches!(outcome, Outcome::Software("software")), "{outcome:?}");
+    assert_eq!(counts(&core, "deflate"), (0, only("wrong-result", 1)));
+    wait_until(|| compress(&core, vec![1; 1000]).is_some());
+}
+
+#[test]
+fn the_checksum_comes_with_the_request_types_that_have_one() {
+    for (checksum, device, told) in [
+        (Some(Checksum::Adler32), zip_v3(), true),
+        (Some(Checksum::Crc32), zip_v3(), true),
+        (Some(Checksum::Crc32), found("hisi_zip-6", 2, &["zlib"]), false),
+        (None, zip_v3(), false),
+    ] {
+        let core = Lab::new(vec![device]).core(HARDWARE);
+        let segment = DeflateSegment { input: Arc::new(vec![1; 1000]), window: Window::K32, checksum };
+        match run(&core, &segment) {
+            Outcome::Hardware(made) => assert_eq!(made.checksum.is_some(), told, "{checksum:?}"),
+            Outcome::Software(()) => panic!("{checksum:?}"),
+        }
+    }
+}
+
+#[test]
+fn several_segments_of_one_caller_are_out_at_a_time_on_queues_of_their_own() {
+    let lab = Lab::new(vec![zip_v3()]);
+    let core = lab.core(HARDWARE);
+    // Nobody answers before all are there.
+    let held: Arc<Mutex<Vec<(FakeDevice, Submission)>>> = Arc::default();
+    let kept = Arc::clone(&held);
+    lab.behave(move |device, submission, class| {
+        let mut kept = kept.lock().unwrap();
+        kept.push((device.clone(), submission));
+        if kept.len() == 6 {
+            for (device, mut submission) in kept.drain(..) {
+                model::serve(&mut submission.descriptor, class);
+                device.complete(submission.slot, &submission.descriptor);
+            }
+        }
+    });
+    let texts: Vec<Vec<u8>> = (0..6).map(|seed| vec![seed; 70_000]).collect();
+    let in_flight: Vec<_> = (0..6)
+        .map(|ahead| {
+            let input = Arc::new(texts[ahead].clone());
+            core.begin_deflate(&DeflateSegment { input, window: Window::K32, checksum: None }, ahead)
+        })
+        .collect();
+    for (in_flight, text) in in_flight.into_iter().zip(&texts) {
+        match core.finish_deflate(in_flight, |_| true, || ()) {
+            Outcome::Hardware(made) => assert_eq!(&model::unstored(&made.bytes).unwrap().0, text),
+            Outcome::Software(()) => panic!("a device was there"),
+        }
+    }
+    assert_eq!(counts(&core, "deflate"), (6, vec![]));
+    assert_eq!(lab.opens(), 4, "as many queues as a set may have");
+}
+
+#[test]
+fn a_segment_that_nobody_waits_for_leaves_its_memory_with_the_device() {
+    let lab = Lab::new(vec![zip_v3()]);
+    let core = lab.core(HARDWARE);
+    let input = Arc::new(vec![5; 70_000]);
+    let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32, checksum: None };
+    drop(core.begin_deflate(&segment, 0));
+    drop(segment);
+    // Consumed, and let go, on behalf of a later request.
+    wait_until(|| {
+        compress(&core, vec![1; 10]);
+        Arc::strong_count(&input) == 1
+    });
+    let (_, reasons) = counts(&core, "deflate");
+    assert_eq!(reasons, vec![]);
+}
+
+#[test]
 fn inflated_text_that_fails_its_check_is_a_wrong_result() {
     let lab = Lab::new(vec![zip_v2()]);
     let core = impatient(&lab);
@@ -828,11 +920,11 @@ fn inflated_text_that_fails_its_check_is_a_wrong_result() {
 fn the_older_device_has_one_window_only() {
     let lab = Lab::new(vec![zip_v2()]);
     let core = lab.core(HARDWARE);
-    let narrow = DeflateSegment { input: Arc::new(vec![1; 70_000]), window: Window::K4 };
-    assert!(matches!(core.deflate(&narrow, || ()), Outcome::Software(())));
+    let narrow = DeflateSegment { input: Arc::new(vec![1; 70_000]), window: Window::K4, checksum: None };
+    assert!(matches!(run(&core, &narrow), Outcome::Software(())));
     assert_eq!(counts(&core, "deflate"), (0, only("unsupported", 1)));
     let newer = Lab::new(vec![zip_v3()]);
-    assert!(matches!(newer.core(HARDWARE).deflate(&narrow, || ()), Outcome::Hardware(_)));
+    assert!(matches!(run(&newer.core(HARDWARE), &narrow), Outcome::Hardware(_)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(crate) fn text() -> Vec<u8> {
 
 /// A segment of the text.
 pub(crate) fn segment() -> DeflateSegment {
-    DeflateSegment { input: std::sync::Arc::new(text()), window: Window::K32 }
+    DeflateSegment { input: std::sync::Arc::new(text()), window: Window::K32, checksum: None }
 }
 
 /// True when `bytes` can be the segment compressed: shorter than the text, which repeats itself; ending in the sync

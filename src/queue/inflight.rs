@@ -482,7 +482,7 @@ mod tests {
     #[test]
     fn a_shared_input_is_lent_without_a_copy() {
         let input = Arc::new(vec![7; 1000]);
-        let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32 };
+        let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32, checksum: None };
         let flight = Flight::deflate(&segment, Form::Type3, Wrapper::Raw);
         let mut bytes = [0; MAX_LEN_BYTES];
         flight.encode(1, &mut bytes);

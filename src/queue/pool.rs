@@ -18,7 +18,7 @@ use crate::config;
 use crate::descriptor::TagPlace;
 use crate::descriptor::zip::Form;
 use crate::health::Health;
-use crate::request::compress::Wrapper;
+use crate::request::compress::{Checksum, Window, Wrapper};
 use crate::stats::Reason;
 
 /// Where devices come from: the kernel, or a test.
@@ -88,8 +88,8 @@ pub(crate) enum Work {
     Sm2,
     X25519,
     X448,
-    /// ZIP, class 0.
-    Deflate,
+    /// ZIP, class 0. Older devices have one window only.
+    Deflate(Window),
     /// ZIP, class 1. The wrapper of the body decides which devices can.
     Inflate(Wrapper),
 }
@@ -107,14 +107,14 @@ impl Work {
             Algorithm::Sm2Sign | Algorithm::Sm2Verify | Algorithm::Sm2Encrypt | Algorithm::Sm2Decrypt => {
                 Self::Sm2
             }
-            Algorithm::Deflate => Self::Deflate,
+            Algorithm::Deflate => Self::Deflate(Window::K32),
             Algorithm::Inflate => Self::Inflate(Wrapper::Zlib),
         }
     }
 
     fn family(self) -> Family {
         match self {
-            Self::Deflate | Self::Inflate(_) => Family::Zip,
+            Self::Deflate(_) | Self::Inflate(_) => Family::Zip,
             _ => Family::Hpre,
         }
     }
@@ -122,7 +122,7 @@ impl Work {
     /// The queue class that serves it (`hpre §1.1`, `zip §1`).
     fn class(self) -> u16 {
         match self {
-            Self::Rsa | Self::Dh | Self::Deflate => 0,
+            Self::Rsa | Self::Dh | Self::Deflate(_) => 0,
             Self::Ecdh | Self::Ecdsa | Self::Sm2 | Self::X25519 | Self::X448 | Self::Inflate(_) => 1,
         }
     }
@@ -137,7 +137,7 @@ impl Work {
             Self::Sm2 => "sm2",
             Self::X25519 => "x25519",
             Self::X448 => "x448",
-            Self::Deflate | Self::Inflate(_) => return None,
+            Self::Deflate(_) | Self::Inflate(_) => return None,
         })
     }
 }
@@ -241,20 +241,24 @@ impl Device {
         self.found.algorithms.iter().any(|algorithm| algorithm == name)
     }
 
-    /// The request type that compresses into raw blocks (`zlib-abi §2.1`): the raw one where there is one.
-    pub(crate) fn deflate_wrapper(&self) -> Option<Wrapper> {
-        if self.lists("deflate") && self.form == Form::Type3 {
-            Some(Wrapper::Raw)
-        } else if self.lists("zlib") {
-            Some(Wrapper::Zlib)
-        } else {
-            None
+    /// The request type that compresses into raw blocks (`zlib-abi §2.1`): the one that comes with `checksum`, else the
+    /// raw one, where there is one.
+    pub(crate) fn deflate_wrapper(&self, checksum: Option<Checksum>) -> Option<Wrapper> {
+        match checksum {
+            Some(Checksum::Crc32) if self.lists("gzip") => Some(Wrapper::Gzip),
+            Some(Checksum::Adler32) if self.lists("zlib") => Some(Wrapper::Zlib),
+            _ if self.lists("deflate") && self.form == Form::Type3 => Some(Wrapper::Raw),
+            _ if self.lists("zlib") => Some(Wrapper::Zlib),
+            _ => None,
         }
     }
 
     fn can(&self, work: Work) -> bool {
         match work {
-            Work::Deflate => self.deflate_wrapper().is_some(),
+            // An older device's window is fixed: a stream that promised its reader less history would be broken (`zip §1.6`).
+            Work::Deflate(window) => {
+                self.deflate_wrapper(None).is_some() && (self.form == Form::Type3 || window == Window::K32)
+            }
             // Raw deflate exists in the newer form only (`zip §1.3`).
             Work::Inflate(Wrapper::Raw) => self.lists("deflate") && self.form == Form::Type3,
             Work::Inflate(Wrapper::Zlib) => self.lists("zlib"),
@@ -368,7 +372,8 @@ impl Pool {
         (able, family.count() > 0)
     }
 
-    /// A queue of `set`. `patient`: wait while another caller opens the set's first queue.
+    /// A queue of `set`. `patient`: wait while another caller opens the set's first queue. `apart`: open another one rather
+    /// than stand in line.
     /// # Errors
     /// [`Reason::Busy`], [`Reason::Reset`], [`Reason::NoDevice`].
     pub(crate) fn queue(
@@ -377,7 +382,9 @@ impl Pool {
         set: &Set,
         now: Instant,
         patient: bool,
+        apart: bool,
     ) -> Result<Arc<SharedQueue>, Reason> {
+        let crowd = if apart { 1 } else { CROWDED };
         let mut dropped = Vec::new();
         let mut state = recover(set.state.lock());
         let waited_until = now + OPENING_LIMIT;
@@ -387,7 +394,7 @@ impl Pool {
             if let Some(queue) = best {
                 let full = state.queues.len() >= SET_LIMIT || self.budget.load(Ordering::Acquire) == 0;
                 let early = state.retry.is_some_and(|(retry, _)| now < retry);
-                if full || early || state.opening || queue.outstanding() < CROWDED {
+                if full || early || state.opening || queue.outstanding() < crowd {
                     queue.touch(self.clock(now));
                     return Ok(queue);
                 }

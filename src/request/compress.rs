@@ -29,6 +29,15 @@ pub enum Window {
     K32,
 }
 
+/// A checksum of plain text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// RFC 1950 §8.
+    Adler32,
+    /// RFC 1952 §8.
+    Crc32,
+}
+
 /// One independent segment of a deflate stream: no history before it, ends byte-aligned after a sync flush, no final
 /// block, no header, no trailer. Segments concatenate.
 #[derive(Clone, Debug)]
@@ -38,6 +47,8 @@ pub struct DeflateSegment {
     pub input: Arc<Vec<u8>>,
     /// History size.
     pub window: Window,
+    /// What the device shall compute over the plain text it reads, where it can.
+    pub checksum: Option<Checksum>,
 }
 
 impl DeflateSegment {
@@ -50,6 +61,8 @@ impl DeflateSegment {
 pub struct DeflatedSegment {
     /// Raw deflate data, non-final, ending in `00 00 FF FF`.
     pub bytes: Vec<u8>,
+    /// The checksum that was asked for, of the plain text as the device read it; `None` from a device that has none.
+    pub checksum: Option<u32>,
 }
 
 /// A whole deflate body in one piece, after its header.

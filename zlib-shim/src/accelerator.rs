@@ -1,40 +1,95 @@
 //! What a deflate stream needs from the core, as a trait: tests plug in an accelerator that fails when they want it to.
 
-use warpdrive::request::compress::{DeflateSegment, DeflatedSegment};
-use warpdrive::{Algorithm, Outcome, Reason};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use warpdrive::config::Verify;
+use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Window};
+use warpdrive::{Algorithm, DeflateInFlight, Outcome, Reason};
 
 /// The way to the device.
 pub(crate) trait Accelerator {
+    /// A segment under way.
+    type InFlight;
+
     /// Where `len_bytes` of plain text would go now. Cheap; opens nothing.
-    fn preview(&self, len_bytes: usize) -> Result<(), Reason>;
-    /// Compresses one segment; `software` runs when the device does not answer.
-    fn deflate<S>(
+    fn preview(&self, window: Window, len_bytes: usize) -> Result<(), Reason>;
+    /// Sends one segment, while `ahead` others of the same call are under way.
+    fn begin(&self, segment: &DeflateSegment, ahead: usize) -> Self::InFlight;
+    /// Waits for a segment. `check` says whether the device's answer is right; `software` runs when the device does not
+    /// answer, or not rightly.
+    fn finish<S>(
         &self,
-        segment: &DeflateSegment,
+        in_flight: Self::InFlight,
+        check: impl FnOnce(&DeflatedSegment) -> bool,
         software: impl FnOnce() -> S,
     ) -> Outcome<DeflatedSegment, S>;
     /// Counts plain text compressed without asking the device.
     fn note(&self, reason: Reason, requests: u64, len_bytes: u64);
+    /// How the next segment's answer is to be checked.
+    fn verify(&self) -> Verify;
+    /// An answer failed its check: those that follow are to be checked with care.
+    fn doubt(&self);
+    /// Segments of one call that may be under way at a time, at least 1.
+    fn parallel(&self) -> usize;
 }
 
 /// The real thing: the core's shared queues.
 #[derive(Clone, Copy)]
 pub(crate) struct Core;
 
+/// With `verify = "crc"` the first segment, and then one in this many, is checked as with `"full"`: a device that
+/// damages its output now and then is found out, at next to no cost.
+const SAMPLE: u32 = 64;
+
+/// After a wrong answer so many segments are checked as with `"full"`: the known answers that a device must give before it
+/// is used again show its shape and its checksum, not every bit.
+const DOUBT: u32 = 256;
+static DOUBTED: AtomicU32 = AtomicU32::new(0);
+
+/// Whether it is this segment's turn to be inflated again.
+fn is_due() -> bool {
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let less = |doubted: u32| doubted.checked_sub(1);
+    TURN.fetch_add(1, Ordering::Relaxed) % SAMPLE == 0
+        || DOUBTED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+}
+
 impl Accelerator for Core {
-    fn preview(&self, len_bytes: usize) -> Result<(), Reason> {
-        warpdrive::preview(Algorithm::Deflate, len_bytes)
+    type InFlight = DeflateInFlight;
+
+    fn preview(&self, window: Window, len_bytes: usize) -> Result<(), Reason> {
+        warpdrive::preview_deflate(window, len_bytes)
     }
 
-    fn deflate<S>(
+    fn begin(&self, segment: &DeflateSegment, ahead: usize) -> DeflateInFlight {
+        warpdrive::begin_deflate(segment, ahead)
+    }
+
+    fn finish<S>(
         &self,
-        segment: &DeflateSegment,
+        in_flight: DeflateInFlight,
+        check: impl FnOnce(&DeflatedSegment) -> bool,
         software: impl FnOnce() -> S,
     ) -> Outcome<DeflatedSegment, S> {
-        warpdrive::deflate(segment, software)
+        in_flight.finish(check, software)
     }
 
     fn note(&self, reason: Reason, requests: u64, len_bytes: u64) {
         warpdrive::note_software(Algorithm::Deflate, reason, requests, len_bytes);
+    }
+
+    fn verify(&self) -> Verify {
+        match warpdrive::configuration().deflate.verify {
+            Verify::Crc if is_due() => Verify::Full,
+            verify => verify,
+        }
+    }
+
+    fn doubt(&self) {
+        DOUBTED.store(DOUBT, Ordering::Relaxed);
+    }
+
+    fn parallel(&self) -> usize {
+        usize::try_from(warpdrive::configuration().deflate.parallel).unwrap_or(1)
     }
 }

@@ -11,11 +11,12 @@ const WORTH_BYTES: usize = 64 << 10;
 /// Only ever `try_lock`ed: a child forked while another thread held it must go on without it.
 static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// An empty buffer, the largest idle one if there is any.
-pub(crate) fn take() -> Vec<u8> {
+/// An empty buffer for `len_bytes`, if an idle one is that large; else one without room. The smallest that will do.
+pub(crate) fn take(len_bytes: usize) -> Vec<u8> {
     let Ok(mut idle) = IDLE.try_lock() else { return Vec::new() };
-    let largest = idle.iter().enumerate().max_by_key(|(_, buffer)| buffer.capacity()).map(|(at, _)| at);
-    largest.map_or_else(Vec::new, |at| idle.swap_remove(at))
+    let fits = idle.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= len_bytes);
+    let best = fits.min_by_key(|(_, buffer)| buffer.capacity()).map(|(at, _)| at);
+    best.map_or_else(Vec::new, |at| idle.swap_remove(at))
 }
 
 /// Gives a buffer back. Its content is forgotten.

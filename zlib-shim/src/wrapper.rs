@@ -30,6 +30,27 @@ pub(crate) fn checksum(wrapper: Wrapper, checksum: u32, bytes: &[u8]) -> u32 {
     }
 }
 
+/// The checksum of the last `len_bytes` alone, over which a running checksum went from `before` to `after`.
+pub(crate) fn part(wrapper: Wrapper, before: u32, after: u32, len_bytes: usize) -> u32 {
+    /// The largest prime below 2^16 (RFC 1950 §8.2).
+    const BASE: u64 = 65_521;
+    let len = len_bytes as u64;
+    match wrapper {
+        Wrapper::Raw => after,
+        // The sum of the bytes, and of the first sums, less what the part found there; both start anew.
+        Wrapper::Zlib => {
+            let halves = |sum: u32| (u64::from(sum & 0xffff), u64::from(sum >> 16));
+            let ((first, second), (first_after, second_after)) = (halves(before), halves(after));
+            let first_alone = (first_after + BASE - first + 1) % BASE;
+            let found = (first + BASE - 1) % BASE * (len % BASE) % BASE;
+            let second_alone = (second_after + 2 * BASE - second - found) % BASE;
+            u32::try_from(second_alone << 16 | first_alone).unwrap_or(0)
+        }
+        // A CRC is linear: that of the whole is that of the front, moved on over the part, plus that of the part.
+        Wrapper::Gzip => after ^ zlib_rs::crc32::crc32_combine(before, 0, len),
+    }
+}
+
 /// Appends the zlib header (RFC 1950 §2.2), `dictionary`: id of the preset dictionary.
 pub(crate) fn zlib_header(
     out: &mut Vec<u8>,

@@ -28,7 +28,6 @@ impl<'a> Io<'a> {
         Self { input, avail_in, output, avail_out, _call: PhantomData }
     }
 
-    #[cfg(any(test, feature = "gz"))]
     pub(crate) fn from_slices(input: &'a [u8], output: &'a mut [u8]) -> Self {
         Self {
             input: input.as_ptr(),

@@ -11,11 +11,12 @@
 mod segments;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::ffi::{c_int, c_uint};
 
 use warpdrive::Reason;
-use warpdrive::request::compress::Wrapper;
+use warpdrive::request::compress::{Window, Wrapper};
 
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
@@ -93,6 +94,8 @@ pub(crate) struct Deflate<A> {
     marked: Option<c_int>,
     /// Plain text taken and not yet compressed. Empty in software mode.
     fifo: Vec<u8>,
+    /// `checksum` as it was where the fifo begins.
+    fifo_checksum: u32,
     /// The last plain text compressed, at most 32 KiB; what a software part may refer to. Unused in software mode.
     window: Vec<u8>,
     /// Compressed bytes not yet delivered.
@@ -124,6 +127,7 @@ impl<A: Accelerator> Deflate<A> {
             last_flush: FRESH,
             marked: None,
             fifo: Vec::new(),
+            fifo_checksum: 0,
             window: Vec::new(),
             pending: Pending::default(),
             checksum: wrapper::initial_checksum(parameters.wrapper),
@@ -228,17 +232,22 @@ impl<A: Accelerator> Deflate<A> {
 
     /// Whether the device could serve this stream at all.
     fn candidate(&self, len_bytes: usize) -> Result<(), Reason> {
-        if !self.suitable() {
-            return Err(Reason::Unsupported);
-        }
-        self.accelerator.preview(len_bytes)
+        let window = self.suitable().ok_or(Reason::Unsupported)?;
+        self.accelerator.preview(window, len_bytes)
     }
 
-    /// Parameters every device can honour: any level but 0, matching by its own taste. Devices before v3 have one window
-    /// of 32 KiB whatever the descriptor says (zip §1.6), and a decoder of a smaller window could not follow.
-    fn suitable(&self) -> bool {
+    /// The device's window for parameters that a device can honour: any level but 0, matching by its own taste, and a
+    /// history that it can be limited to (zip §1.6), for a decoder of a smaller window could not follow.
+    fn suitable(&self) -> Option<Window> {
         let Settings { level, window_bits, strategy, .. } = self.parameters.settings;
-        level != 0 && strategy <= 1 && window_bits == 15 && !self.has_dictionary
+        let window = match window_bits {
+            12 => Window::K4,
+            13 => Window::K8,
+            14 => Window::K16,
+            15 => Window::K32,
+            _ => return None,
+        };
+        (level != 0 && strategy <= 1 && !self.has_dictionary).then_some(window)
     }
 
     fn write_header(&mut self) {
@@ -272,10 +281,10 @@ impl<A: Accelerator> Deflate<A> {
         if len == 0 {
             return Ok(());
         }
-        if self.fifo.capacity() == 0 && self.len_bytes + len as u64 > COPY_BYTES as u64 {
-            self.fifo = buffers::take();
+        if self.fifo.is_empty() {
+            self.fifo_checksum = self.checksum;
         }
-        self.fifo.try_reserve(len).map_err(|_| OutOfMemory)?;
+        self.make_room(len)?;
         let input = io.input();
         for piece in input.get(..len).unwrap_or_default().chunks(COPY_BYTES) {
             self.fifo.extend_from_slice(piece);
@@ -285,6 +294,20 @@ impl<A: Accelerator> Deflate<A> {
         self.marked = None;
         io.advance_in(len);
         Ok(())
+    }
+
+    /// Makes sure that the fifo can take `len` bytes.
+    fn make_room(&mut self, len: usize) -> Result<(), OutOfMemory> {
+        let needed = self.fifo.len() + len;
+        if needed > COPY_BYTES && needed > self.fifo.capacity() {
+            // Twice what it held, as a growing vector would: but from those that are warm.
+            let mut larger = buffers::take(needed.max(self.fifo.capacity() * 2));
+            if larger.capacity() >= needed {
+                larger.extend_from_slice(&self.fifo);
+                buffers::give(std::mem::replace(&mut self.fifo, larger));
+            }
+        }
+        self.fifo.try_reserve(len).map_err(|_| OutOfMemory)
     }
 
     /// An engine with the stream's parameters and the window as its history.
@@ -427,7 +450,7 @@ impl<A: Accelerator> Deflate<A> {
         }
         self.parameters.settings.level = level;
         self.parameters.settings.strategy = strategy;
-        if matches!(self.mode, Mode::Hardware) && !self.suitable() {
+        if matches!(self.mode, Mode::Hardware) && self.suitable().is_none() {
             return code_of(self.enter_software(Reason::Unsupported));
         }
         Z_OK

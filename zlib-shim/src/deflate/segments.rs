@@ -1,11 +1,14 @@
 //! Hardware mode: cutting the fifo into segments, and what is made in software between them.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use warpdrive::request::compress::{DeflateSegment, Window};
+use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Window};
 use warpdrive::{Outcome, Reason};
 
+use super::verify::{self, Proof};
 use super::{Deflate, INTERRUPTED, Mode, THRESHOLD_BYTES, last};
 use crate::abi::io::Io;
 use crate::abi::next::{Deflater, OutOfMemory, Settings};
@@ -17,12 +20,23 @@ use crate::{buffers, wrapper};
 /// history, and 1 MiB costs 0.1 to 0.4 % of size where 256 KiB costs 0.3 to 1.4 %.
 pub(super) const FIRST_SEGMENT_BYTES: usize = 256 << 10;
 const LAST_SEGMENT_BYTES: usize = 1 << 20;
+/// Shortest piece of a large write that is cut up for several queues: below this, history is worth more than time.
+const PIECE_BYTES: usize = 512 << 10;
 /// The device wants lengths in multiples of this for segments that are not the last (zip §3.3).
 const GRAIN_BYTES: usize = 4;
 /// Segments in a row that the device may leave to software before the stream stays there.
 const PATIENCE: u32 = 2;
 /// zlib guesses text or binary from its first block; this much is as good.
 const GUESS_BYTES: usize = 16 << 10;
+
+/// A segment under way.
+struct Sent<F> {
+    segment: DeflateSegment,
+    in_flight: F,
+    proof: Proof,
+    /// The stream's checksum where the segment begins.
+    start_checksum: u32,
+}
 
 impl<A: Accelerator> Deflate<A> {
     /// The hardware part of a call. `None`: the stream has just moved to software, which goes on with the call.
@@ -32,15 +46,11 @@ impl<A: Accelerator> Deflate<A> {
         flush: c_int,
     ) -> Result<Option<c_int>, OutOfMemory> {
         loop {
-            // All of a large write in one segment; small writes gather.
-            let at_hand = self.fifo.len().saturating_add(io.avail_in());
-            let full = at_hand.clamp(self.segment_bytes, DeflateSegment::MAX_LEN_BYTES);
-            self.take(io, full)?;
-            if self.fifo.len() < full {
+            let batch = self.send_batch(io, flush)?;
+            if batch.is_empty() {
                 break;
             }
-            self.segment_bytes = (self.segment_bytes * 2).min(LAST_SEGMENT_BYTES);
-            self.cut_segment()?;
+            self.receive(batch)?;
             if self.leave_if_unlucky()? {
                 return Ok(None);
             }
@@ -51,26 +61,55 @@ impl<A: Accelerator> Deflate<A> {
         match flush {
             Z_NO_FLUSH => Ok(Some(Z_OK)),
             Z_FINISH => {
-                if self.fifo.len() >= THRESHOLD_BYTES {
-                    self.cut_segment()?;
-                    if self.leave_if_unlucky()? {
-                        return Ok(None);
-                    }
-                }
                 self.finish()?;
                 Ok(Some(if self.deliver(io) { Z_STREAM_END } else { Z_OK }))
             }
             _ => {
                 self.flush(flush)?;
-                if self.leave_if_unlucky()? {
-                    return Ok(None);
-                }
                 if self.deliver(io) && io.avail_out() == 0 {
                     self.last_flush = INTERRUPTED;
                 }
                 Ok(Some(Z_OK))
             }
         }
+    }
+
+    /// Cuts what is at hand into segments and sends them: small writes gather, a large one goes to the device in several
+    /// pieces at a time. Empty: there is not enough at hand.
+    fn send_batch(
+        &mut self,
+        io: &mut Io<'_>,
+        flush: c_int,
+    ) -> Result<VecDeque<Sent<A::InFlight>>, OutOfMemory> {
+        let at_hand = self.fifo.len().saturating_add(io.avail_in());
+        let lanes = self.accelerator.parallel();
+        let pieces = at_hand.div_ceil(LAST_SEGMENT_BYTES).max(lanes.min(at_hand / PIECE_BYTES));
+        let (full, limit) = if lanes > 1 && pieces > 1 {
+            (at_hand.div_ceil(pieces).next_multiple_of(GRAIN_BYTES), lanes)
+        } else {
+            let whole = at_hand - at_hand % GRAIN_BYTES;
+            (whole.clamp(self.segment_bytes, DeflateSegment::MAX_LEN_BYTES), 1)
+        };
+        let mut batch = VecDeque::new();
+        while batch.len() < limit {
+            if let Err(OutOfMemory) = self.take(io, full) {
+                // What is under way comes first, and may leave memory behind.
+                if batch.is_empty() {
+                    return Err(OutOfMemory);
+                }
+                break;
+            }
+            let at_end = flush != Z_NO_FLUSH && io.avail_in() == 0;
+            if self.fifo.len() < full && !(at_end && self.fifo.len() >= THRESHOLD_BYTES) {
+                break;
+            }
+            let sent = self.send(batch.len());
+            batch.push_back(sent);
+        }
+        if limit == 1 && !batch.is_empty() {
+            self.segment_bytes = (self.segment_bytes * 2).min(LAST_SEGMENT_BYTES);
+        }
+        Ok(batch)
     }
 
     /// Ends the current segment so that everything taken can be decoded, and the output ends in a sync marker.
@@ -107,12 +146,13 @@ impl<A: Accelerator> Deflate<A> {
     /// Compresses everything in the fifo: by the device what is worth it, the rest by the engine.
     pub(super) fn compress_fifo(&mut self) -> Result<(), OutOfMemory> {
         if matches!(self.mode, Mode::Hardware) && self.fifo.len() >= THRESHOLD_BYTES {
-            self.cut_segment()?;
+            let sent = self.send(0);
+            self.receive(VecDeque::from([sent]))?;
         }
         if self.fifo.is_empty() {
             return Ok(());
         }
-        let reason = if self.suitable() { Reason::Small } else { Reason::Unsupported };
+        let reason = if self.suitable().is_some() { Reason::Small } else { Reason::Unsupported };
         let mut engine = self.engine()?;
         engine.run_to_vec(&self.fifo, Z_SYNC_FLUSH, self.pending.queue())?;
         self.spare = Some(engine);
@@ -127,57 +167,95 @@ impl<A: Accelerator> Deflate<A> {
     }
 
     /// Sends the fifo, but for at most three bytes, to the device as one segment.
-    ///
-    /// The plain text leaves the fifo in the same step in which its compressed form enters the queue.
-    fn cut_segment(&mut self) -> Result<(), OutOfMemory> {
+    fn send(&mut self, ahead: usize) -> Sent<A::InFlight> {
         let mut plain = std::mem::take(&mut self.fifo);
         let rest = plain.split_off(plain.len() - plain.len() % GRAIN_BYTES);
-        let segment = DeflateSegment { input: Arc::new(plain), window: Window::K32 };
-        let settings = self.parameters.settings;
-        let (spare, window, input) = (&mut self.spare, &self.window, &segment.input);
-        let outcome = self.accelerator.deflate(&segment, || {
-            let mut bytes = Vec::new();
-            let mut engine = engine(spare, settings, window)?;
-            engine.run_to_vec(input, Z_SYNC_FLUSH, &mut bytes)?;
-            *spare = Some(engine);
-            Ok(bytes)
-        });
-        let made = match outcome {
-            Outcome::Hardware(made) => {
-                self.failures = 0;
-                made.bytes
-            }
-            Outcome::Software(Ok(bytes)) => {
-                self.failures += 1;
-                bytes
-            }
-            Outcome::Software(Err(OutOfMemory)) => {
-                self.fifo = Arc::try_unwrap(segment.input).unwrap_or_else(|shared| shared.as_ref().clone());
-                self.fifo.extend_from_slice(&rest);
-                return Err(OutOfMemory);
-            }
+        let wrapper = self.parameters.wrapper;
+        let verify = self.accelerator.verify();
+        let checksum = verify::asked(verify, wrapper);
+        let start_checksum = self.fifo_checksum;
+        let end_checksum = match rest.is_empty() {
+            true => self.checksum,
+            false if checksum.is_some() => wrapper::checksum(wrapper, start_checksum, &plain),
+            false => start_checksum,
         };
-        if made.len() > wrapper::stored_len(segment.input.len()) {
-            // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
-            wrapper::stored_blocks(self.pending.queue(), &segment.input);
-            self.marked = None;
-        } else {
-            self.pending.append(made);
-            self.marked = Some(Z_SYNC_FLUSH);
-        }
-        if self.data_type == Z_UNKNOWN {
-            self.data_type = wrapper::data_type(segment.input.get(..GUESS_BYTES).unwrap_or(&segment.input));
-        }
-        let DeflateSegment { input, .. } = segment;
-        self.remember(&input);
-        // A device that timed out may still read its copy; then that stays where it is.
-        if let Ok(mut plain) = Arc::try_unwrap(input) {
-            plain.clear();
-            self.fifo = plain;
-        }
-        self.fifo.extend_from_slice(&rest);
-        if self.fifo.is_empty() {
-            self.release_fifo();
+        let proof = match checksum {
+            Some(_) => Proof::new(verify, verify::part(wrapper, start_checksum, end_checksum, &plain)),
+            None => Proof::new(verify, 0),
+        };
+        // Unsuitable parameters never get here; the widest window is the one that every device has.
+        let window = self.suitable().unwrap_or(Window::K32);
+        let segment = DeflateSegment { input: Arc::new(plain), window, checksum };
+        let in_flight = self.accelerator.begin(&segment, ahead);
+        self.fifo = rest;
+        self.fifo_checksum = end_checksum;
+        Sent { segment, in_flight, proof, start_checksum }
+    }
+
+    /// Waits for segments in their order and queues what became of them.
+    ///
+    /// The plain text of a segment is let go in the same step in which its compressed form enters the queue. Out of memory:
+    /// what is not compressed yet is in the fifo again.
+    fn receive(&mut self, mut batch: VecDeque<Sent<A::InFlight>>) -> Result<(), OutOfMemory> {
+        // Once one answer was wrong, those that were given with it are doubted.
+        let wrong = Cell::new(false);
+        while let Some(Sent { segment, in_flight, proof, start_checksum }) = batch.pop_front() {
+            let proof = if wrong.get() { proof.strict() } else { proof };
+            let settings = self.parameters.settings;
+            let (spare, window, input) = (&mut self.spare, &self.window, &segment.input);
+            let check = |made: &DeflatedSegment| {
+                let holds = proof.holds(made, input);
+                wrong.set(wrong.get() || !holds);
+                holds
+            };
+            let outcome = self.accelerator.finish(in_flight, check, || {
+                let mut bytes = Vec::new();
+                let mut engine = engine(spare, settings, window)?;
+                engine.run_to_vec(input, Z_SYNC_FLUSH, &mut bytes)?;
+                *spare = Some(engine);
+                Ok(bytes)
+            });
+            if wrong.get() {
+                self.accelerator.doubt();
+            }
+            let made = match outcome {
+                Outcome::Hardware(made) => {
+                    self.failures = 0;
+                    made.bytes
+                }
+                Outcome::Software(Ok(bytes)) => {
+                    self.failures += 1;
+                    bytes
+                }
+                Outcome::Software(Err(OutOfMemory)) => {
+                    let mut plain = own(segment.input);
+                    for later in batch {
+                        plain.extend_from_slice(&later.segment.input);
+                    }
+                    plain.extend_from_slice(&self.fifo);
+                    self.fifo = plain;
+                    self.fifo_checksum = start_checksum;
+                    return Err(OutOfMemory);
+                }
+            };
+            if made.len() > wrapper::stored_len(segment.input.len()) {
+                // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
+                wrapper::stored_blocks(self.pending.queue(), &segment.input);
+                self.marked = None;
+                buffers::give(made);
+            } else {
+                self.pending.append(made);
+                self.marked = Some(Z_SYNC_FLUSH);
+            }
+            if self.data_type == Z_UNKNOWN {
+                self.data_type =
+                    wrapper::data_type(segment.input.get(..GUESS_BYTES).unwrap_or(&segment.input));
+            }
+            self.remember(&segment.input);
+            // A device that timed out may still read its copy; then that stays where it is.
+            if let Ok(plain) = Arc::try_unwrap(segment.input) {
+                buffers::give(plain);
+            }
         }
         Ok(())
     }
@@ -187,7 +265,7 @@ impl<A: Accelerator> Deflate<A> {
         if self.failures < PATIENCE {
             return Ok(false);
         }
-        let reason = self.accelerator.preview(THRESHOLD_BYTES).err().unwrap_or(Reason::DeviceError);
+        let reason = self.candidate(THRESHOLD_BYTES).err().unwrap_or(Reason::DeviceError);
         self.enter_software(reason)?;
         Ok(true)
     }
@@ -200,6 +278,11 @@ impl<A: Accelerator> Deflate<A> {
         self.window.drain(..excess);
         self.window.extend_from_slice(plain);
     }
+}
+
+/// The bytes themselves if nobody else holds them, else a copy.
+fn own(shared: Arc<Vec<u8>>) -> Vec<u8> {
+    Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone())
 }
 
 /// The spare engine or a new one, fresh, with `window` as its history.

@@ -6,7 +6,8 @@ use std::ffi::c_int;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Wrapper};
+use warpdrive::config::Verify;
+use warpdrive::request::compress::{Checksum, DeflateSegment, DeflatedSegment, Window, Wrapper};
 use warpdrive::{Outcome, Reason};
 
 use super::{Deflate, Parameters, THRESHOLD_BYTES};
@@ -55,6 +56,9 @@ impl Random {
 struct Counts {
     hardware: u64,
     software: u64,
+    /// Answers that failed their check.
+    wrong: u64,
+    doubts: u64,
     noted: Vec<(Reason, u64, u64)>,
 }
 
@@ -68,6 +72,16 @@ impl Counts {
     }
 }
 
+/// What the accelerator does wrong without a word.
+#[derive(Clone, Copy, PartialEq)]
+enum Lie {
+    None,
+    /// One bit of its output.
+    Output,
+    /// It read other plain text.
+    Checksum,
+}
+
 /// An accelerator made of the software engine.
 #[derive(Clone)]
 struct Fake {
@@ -77,6 +91,12 @@ struct Fake {
     route: Result<(), Reason>,
     failing_percent: usize,
     expanding_percent: usize,
+    lie: Lie,
+    verify: Verify,
+    parallel: usize,
+    /// The device knows windows below 32 KiB.
+    narrow: bool,
+    most_ahead: Rc<Cell<usize>>,
     /// Inputs that a timed-out device still reads.
     held: Rc<RefCell<Vec<Arc<Vec<u8>>>>>,
 }
@@ -89,31 +109,46 @@ impl Fake {
             route: Ok(()),
             failing_percent: 0,
             expanding_percent: 0,
+            lie: Lie::None,
+            verify: Verify::Crc,
+            parallel: 1,
+            narrow: false,
+            most_ahead: Rc::default(),
             held: Rc::default(),
         }
     }
 }
 
 impl Accelerator for Fake {
-    fn preview(&self, _: usize) -> Result<(), Reason> {
-        self.route
+    type InFlight = DeflateSegment;
+
+    fn preview(&self, window: Window, _: usize) -> Result<(), Reason> {
+        if self.narrow || window == Window::K32 { self.route } else { Err(Reason::Unsupported) }
     }
 
-    fn deflate<S>(
+    fn begin(&self, segment: &DeflateSegment, ahead: usize) -> DeflateSegment {
+        let len = segment.input.len();
+        assert!(len != 0 && len <= DeflateSegment::MAX_LEN_BYTES && len % 4 == 0, "{len}");
+        let most = self.most_ahead.get().max(ahead);
+        self.most_ahead.set(most);
+        segment.clone()
+    }
+
+    fn finish<S>(
         &self,
-        segment: &DeflateSegment,
+        segment: DeflateSegment,
+        check: impl FnOnce(&DeflatedSegment) -> bool,
         software: impl FnOnce() -> S,
     ) -> Outcome<DeflatedSegment, S> {
         let len = segment.input.len();
-        assert!(len != 0 && len <= DeflateSegment::MAX_LEN_BYTES && len % 4 == 0, "{len}");
         if self.random.chance(self.failing_percent) {
             if self.random.chance(50) {
                 self.held.borrow_mut().push(segment.input.clone());
             }
+            drop(segment);
             self.counts.borrow_mut().software += len as u64;
             return Outcome::Software(software());
         }
-        self.counts.borrow_mut().hardware += len as u64;
         let mut bytes = Vec::new();
         if self.random.chance(self.expanding_percent) {
             for piece in segment.input.chunks(1000) {
@@ -121,13 +156,51 @@ impl Accelerator for Fake {
             }
             bytes.extend_from_slice(&wrapper::SYNC_MARKER);
         } else {
-            // As a v2 device: one window, whatever is asked for.
-            let window_bits = 15;
+            let window_bits = match segment.window {
+                Window::K4 => 12,
+                Window::K8 => 13,
+                Window::K16 => 14,
+                Window::K24 | Window::K32 => 15,
+            };
             let settings = Settings { level: 3, window_bits, mem_level: 8, strategy: 0 };
             let mut engine = Deflater::new(settings).unwrap();
             engine.run_to_vec(&segment.input, Z_SYNC_FLUSH, &mut bytes).unwrap();
         }
-        Outcome::Hardware(DeflatedSegment { bytes })
+        let mut checksum = segment.checksum.map(|checksum| match checksum {
+            Checksum::Adler32 => wrapper::checksum(Wrapper::Zlib, 1, &segment.input),
+            Checksum::Crc32 => wrapper::checksum(Wrapper::Gzip, 0, &segment.input),
+        });
+        match self.lie {
+            Lie::None => {}
+            Lie::Output => {
+                let at = self.random.below(bytes.len() - 5);
+                bytes[at] ^= 1 << self.random.below(8);
+            }
+            Lie::Checksum => checksum = checksum.map(|checksum| checksum ^ 1),
+        }
+        drop(segment);
+        if check(&DeflatedSegment { bytes: bytes.clone(), checksum }) {
+            self.counts.borrow_mut().hardware += len as u64;
+            Outcome::Hardware(DeflatedSegment { bytes, checksum })
+        } else {
+            let mut counts = self.counts.borrow_mut();
+            counts.software += len as u64;
+            counts.wrong += 1;
+            drop(counts);
+            Outcome::Software(software())
+        }
+    }
+
+    fn verify(&self) -> Verify {
+        self.verify
+    }
+
+    fn doubt(&self) {
+        self.counts.borrow_mut().doubts += 1;
+    }
+
+    fn parallel(&self) -> usize {
+        self.parallel
     }
 
     fn note(&self, reason: Reason, requests: u64, len_bytes: u64) {
@@ -395,6 +468,91 @@ fn rules_after_the_end() {
     assert_eq!(stream.deflate(&mut Io::from_slices(&[], &mut []), Z_FINISH), Z_BUF_ERROR);
 }
 
+/// A device that writes a wrong bit, and one that reads wrong plain text: the right bytes leave, from software.
+#[test]
+fn lies_are_found_out() {
+    for (verify, lie, found) in [
+        (Verify::Full, Lie::Output, true),
+        (Verify::Crc, Lie::Checksum, true),
+        (Verify::Crc, Lie::None, false),
+        (Verify::Full, Lie::None, false),
+        (Verify::Off, Lie::Checksum, false),
+    ] {
+        for wrapper in [Wrapper::Raw, Wrapper::Zlib, Wrapper::Gzip] {
+            for chunk in [50_001, 3_000_000] {
+                let mut fake = Fake::new(5);
+                (fake.verify, fake.lie) = (verify, lie);
+                let (parameters, window_bits) = parameters(wrapper, 6, 15, 0);
+                let mut stream = Deflate::new(fake.clone(), parameters);
+                let input = sample(&Random::new(9), 900_000);
+                let output = run(&mut stream, &input, chunk, Z_NO_FLUSH, 100_000);
+                let (code, plain, used) = stock_inflate(&output, window_bits, input.len());
+                assert_eq!((code, used), (Z_STREAM_END, output.len()));
+                assert!(plain == input);
+                let counts = fake.counts.borrow();
+                assert_eq!((counts.wrong > 0, counts.doubts > 0), (found, found), "{wrapper:?} {chunk}");
+                // A bit that only fills up changes nothing.
+                assert!(counts.hardware == 0 || !found || lie == Lie::Output);
+            }
+        }
+    }
+}
+
+/// One call with a large input: several segments are under way at a time, and one valid member comes out, in order.
+#[test]
+fn a_large_write_is_cut_for_several_queues() {
+    for (len, parallel, ahead) in
+        [(900_000, 4, 0), (1_100_000, 4, 1), (9_000_001, 4, 3), (9_000_001, 2, 1), (9_000_001, 1, 0)]
+    {
+        for room in [100_000, 12_000_000] {
+            let mut fake = Fake::new(3);
+            fake.parallel = parallel;
+            let (parameters, window_bits) = parameters(Wrapper::Gzip, 6, 15, 0);
+            let mut stream = Deflate::new(fake.clone(), parameters);
+            let input = sample(&Random::new(4), len);
+            let (mut output, mut buffer) = (Vec::new(), vec![0; room]);
+            let mut rest = &input[..];
+            loop {
+                let mut io = Io::from_slices(rest, &mut buffer);
+                let code = stream.deflate(&mut io, Z_FINISH);
+                let (left_in, left_out) = (io.avail_in(), io.avail_out());
+                rest = &rest[rest.len() - left_in..];
+                output.extend_from_slice(&buffer[..room - left_out]);
+                if code == Z_STREAM_END {
+                    break;
+                }
+                assert_eq!((code, left_out), (Z_OK, 0));
+            }
+            assert_eq!(fake.most_ahead.get(), ahead, "{len} {parallel}");
+            let (code, plain, used) = stock_inflate(&output, window_bits, len);
+            assert_eq!((code, used), (Z_STREAM_END, output.len()));
+            assert!(plain == input && output.len() <= stream.bound(len));
+            let counts = fake.counts.borrow();
+            assert!(counts.hardware >= len as u64 - 3 && counts.noted(Reason::Tail) <= 3);
+        }
+    }
+}
+
+/// A window below 32 KiB is the device's if it knows how, and its reader needs no more than that.
+#[test]
+fn narrow_windows_go_to_devices_that_have_them() {
+    let input = sample(&Random::new(2), 700_000);
+    for bits in 9..=15 {
+        for narrow in [false, true] {
+            let mut fake = Fake::new(1);
+            fake.narrow = narrow;
+            let (parameters, window_bits) = parameters(Wrapper::Raw, 6, bits, 0);
+            let mut stream = Deflate::new(fake.clone(), parameters);
+            let output = run(&mut stream, &input, 40_000, Z_NO_FLUSH, 5_000);
+            let (code, plain, _) = stock_inflate(&output, window_bits, input.len());
+            assert_eq!(code, Z_STREAM_END, "{bits}");
+            assert!(plain == input);
+            let hardware = fake.counts.borrow().hardware > 0;
+            assert_eq!(hardware, bits == 15 || (narrow && bits >= 12), "{bits}");
+        }
+    }
+}
+
 /// Any split, any flush, any function in between, any producer for every segment: the same plain text comes back.
 #[test]
 fn random_switching() {
@@ -403,6 +561,14 @@ fn random_switching() {
         let mut fake = Fake::new(seed);
         fake.failing_percent = [0, 0, 20, 60, 100][random.below(5)];
         fake.expanding_percent = [0, 0, 30][random.below(3)];
+        fake.verify = [Verify::Off, Verify::Crc, Verify::Full][random.below(3)];
+        fake.lie = match fake.verify {
+            Verify::Full if random.chance(20) => Lie::Output,
+            Verify::Crc if random.chance(20) => Lie::Checksum,
+            _ => Lie::None,
+        };
+        fake.parallel = [1, 2, 4, 64][random.below(4)];
+        fake.narrow = random.chance(50);
         if random.chance(10) {
             fake.route = Err(Reason::NoDevice);
         }
