@@ -12,8 +12,10 @@ use uacce_sim_protocol::ROOT_VARIABLE;
 use crate::device::{Description, Doorbell, Engine, Generation, Kernel, Memory, Service};
 use crate::fault::Rule;
 use crate::os::process::page_size;
+use crate::pace::{Bandwidth, Latency, Profile, Times};
 use crate::run::{self, preload_library};
-use crate::serve::{self, Settings};
+use crate::serve::{self, Settings, TraceFile};
+use crate::{top, trace, watch};
 
 /// Simulated uacce devices for any uacce program.
 #[derive(Parser)]
@@ -45,6 +47,41 @@ enum Command {
         options: Options,
         #[arg(long, hide = true)]
         owned: bool,
+    },
+    /// Show what the devices of a daemon are doing: queues, rates, last errors
+    Top {
+        /// The daemon's directory [default: $UACCE_SIM_ROOT, or the only daemon there is]
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Print one table and end
+        #[arg(long)]
+        once: bool,
+        /// Print JSON, one line each time
+        #[arg(long)]
+        json: bool,
+        /// Time between two tables, over which rates are measured
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
+        interval: Duration,
+    },
+    /// Print a trace file, or what a daemon's clients are doing now: every descriptor with its named fields
+    Trace {
+        /// A file written by `--trace` [default: what happens now]
+        file: Option<PathBuf>,
+        /// The daemon's directory [default: $UACCE_SIM_ROOT, or the only daemon there is]
+        #[arg(long, value_name = "DIR", conflicts_with = "file")]
+        root: Option<PathBuf>,
+        /// One line a record
+        #[arg(long)]
+        brief: bool,
+        /// Show so many bytes of each buffer, keys among them; of a file, those that were recorded
+        #[arg(long, value_name = "BYTES", default_value_t = 0, num_args = 0..=1, default_missing_value = "64", require_equals = true)]
+        payload: usize,
+        /// Write the records to FILE instead of printing them
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        output: Option<PathBuf>,
+        /// Times in UTC
+        #[arg(long)]
+        utc: bool,
     },
     /// Print the variables that lead a shell's programs to a serving daemon: eval "$(uacce-sim env --root DIR)"
     Env {
@@ -79,9 +116,15 @@ pub struct Options {
     /// Queues per device; opening one more fails with EBUSY
     #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     queues: u16,
-    /// Time from doorbell to completion at least, e.g. 150us; requests in flight overlap
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_time)]
-    latency: Duration,
+    /// Time from the end of the engine's work to completion, e.g. 150us,deflate=15us; requests in flight overlap
+    #[arg(long, value_name = "[OPERATION=]TIME,…", value_delimiter = ',')]
+    latency: Vec<Latency>,
+    /// What a device does in a second, e.g. deflate=7GB,rsa-2048-private=50000op: its engine's cores share it
+    #[arg(long, value_name = "[OPERATION=]RATE,…", value_delimiter = ',')]
+    bandwidth: Vec<Bandwidth>,
+    /// Latency and bandwidth as published for a machine; --latency and --bandwidth override them
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
     /// The same input gives the remembered output: leaves the client's own cost
     #[arg(long)]
     memo: bool,
@@ -97,6 +140,15 @@ pub struct Options {
     /// A file of faults, one a line
     #[arg(long, value_name = "FILE")]
     fault_file: Option<PathBuf>,
+    /// Record every descriptor in FILE, for `uacce-sim trace FILE`
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Record so many bytes of each buffer too, keys among them
+    #[arg(long, value_name = "BYTES", default_value_t = 0, requires = "trace")]
+    trace_payload: usize,
+    /// End the trace file at so many bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, requires = "trace")]
+    trace_limit: u64,
     /// Append the daemon's log to FILE
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -122,6 +174,13 @@ pub fn main() -> ExitCode {
             let settings = std::path::absolute(root).and_then(|root| options.settings(root, owned));
             report(settings.and_then(serve::serve))
         }
+        Command::Top { root, once, json, interval } => {
+            report(top::root(root).and_then(|root| top::top(&root, top::Style { once, json, interval })))
+        }
+        Command::Trace { file, root, brief, payload, output, utc } => {
+            let style = trace::print::Style { brief, payload: payload > 0, utc };
+            report(show_trace(file, root, payload, output, style))
+        }
         Command::Env { root, preload } => report(print_environment(root, preload)),
     }
 }
@@ -140,7 +199,6 @@ impl Options {
             format!("--hw={}", value_name(&self.hw)),
             format!("--memory={}", value_name(&self.memory)),
             format!("--queues={}", self.queues),
-            format!("--latency={}ns", self.latency.as_nanos()),
             format!("--doorbell={}", value_name(&self.doorbell)),
             format!("--spin={}", self.spin),
         ]
@@ -151,6 +209,15 @@ impl Options {
         }
         arguments.extend(self.page_size.map(|size| format!("--page-size={size}").into()));
         arguments.extend(self.kernel.iter().map(|kernel| format!("--kernel={}", value_name(kernel)).into()));
+        arguments.extend(self.latency.iter().map(|item| format!("--latency={item}").into()));
+        arguments.extend(self.bandwidth.iter().map(|item| format!("--bandwidth={item}").into()));
+        arguments
+            .extend(self.profile.iter().map(|profile| format!("--profile={}", value_name(profile)).into()));
+        if let Some(file) = &self.trace {
+            arguments.extend(["--trace".into(), file.clone().into_os_string()]);
+            arguments.push(format!("--trace-payload={}", self.trace_payload).into());
+            arguments.push(format!("--trace-limit={}", self.trace_limit).into());
+        }
         arguments.extend(self.fault.iter().map(|rule| format!("--fault={rule}").into()));
         if let Some(file) = &self.fault_file {
             arguments.extend(["--fault-file".into(), file.clone().into_os_string()]);
@@ -173,7 +240,6 @@ impl Options {
             faults.extend(Rule::read(file)?);
         }
         let service = Service {
-            latency: self.latency,
             memo: self.memo,
             doorbell: self.doorbell,
             spin: Duration::from_micros(self.spin.into()),
@@ -212,7 +278,19 @@ impl Options {
                 service,
             })
             .collect();
-        Ok(Settings { root, devices, faults, log: self.log, allow_other: self.allow_other, owned })
+        let times = Times::new(self.profile, self.latency, self.bandwidth);
+        let trace =
+            self.trace.map(|path| TraceFile { path, payload: self.trace_payload, limit: self.trace_limit });
+        Ok(Settings {
+            root,
+            devices,
+            faults,
+            times,
+            trace,
+            log: self.log,
+            allow_other: self.allow_other,
+            owned,
+        })
     }
 }
 
@@ -239,6 +317,26 @@ fn print_environment(root: PathBuf, preload: Option<PathBuf>) -> std::io::Result
         shell_quoted(&preload.to_string_lossy())
     );
     Ok(())
+}
+
+fn show_trace(
+    file: Option<PathBuf>,
+    root: Option<PathBuf>,
+    payload: usize,
+    output: Option<PathBuf>,
+    style: trace::print::Style,
+) -> std::io::Result<()> {
+    if let Some(file) = file {
+        let named =
+            |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+        let input = std::io::BufReader::new(std::fs::File::open(&file).map_err(named)?);
+        return trace::print::print(input, std::io::stdout().lock(), style).map_err(named);
+    }
+    let mut connection = watch::attach(&top::root(root)?, payload)?;
+    match output {
+        Some(path) => std::io::copy(&mut connection, &mut std::fs::File::create(path)?).map(drop),
+        None => trace::print::print(std::io::BufReader::new(connection), std::io::stdout().lock(), style),
+    }
 }
 
 fn shell_quoted(text: &str) -> String {
@@ -308,7 +406,11 @@ mod tests {
             "--memory=noiommu",
             "--page-size=65536",
             "--latency",
-            "150us",
+            "150us,rsa=1ms",
+            "--bandwidth=deflate=5GB/s",
+            "--profile=kunpeng920",
+            "--trace=t r",
+            "--trace-payload=16",
             "--memo",
             "--fault",
             "late=1ms,every=3",

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::account::Account;
 use crate::doorbell::Layout;
 use crate::fault::{Armed, Faults};
 use crate::isolation::{self, Isolation};
 use crate::model::{Model, hpre, sec, zip};
 use crate::note;
+use crate::pace::{Pace, Times};
 use crate::reserved::{self, Bus};
 use crate::sysfs::Attributes;
+use crate::trace::Tracer;
 use crate::trouble::{Condition, Health};
 use crate::usage::{self, Usage};
 
@@ -112,8 +115,6 @@ pub enum Doorbell {
 /// How requests are served.
 #[derive(Clone, Copy, Debug)]
 pub struct Service {
-    /// Time from doorbell to completion, at least.
-    pub latency: Duration,
     /// Remember results.
     pub memo: bool,
     /// How doorbells arrive.
@@ -265,6 +266,10 @@ pub struct Device {
     pub usage: Option<Usage>,
     /// What descriptors' addresses lead to, where that is not the client's own address space.
     pub bus: Option<Arc<Bus>>,
+    /// How long its requests take.
+    pub pace: Pace,
+    /// What it did.
+    pub account: Arc<Account>,
     attributes: Attributes,
     /// One mutex per device, held across open, ioctl, mmap and release as the kernel does (uacce-qm §2.5).
     calls: Mutex<Numbers>,
@@ -287,10 +292,13 @@ impl Device {
         attributes: Attributes,
         faults: Faults,
         bus: Option<Arc<Bus>>,
+        outside: &Outside,
     ) -> Self {
         Self {
             calls: Mutex::new(Numbers::new(description.queues)),
             usage: description.tells_usage().then(Usage::default),
+            pace: Pace::new(&outside.times, description.engine, description.hardware()),
+            account: Account::new(description.engine, description.name(), Arc::clone(&outside.tracer)),
             description,
             attributes,
             faults,
@@ -374,25 +382,35 @@ impl Numbers {
     }
 }
 
+/// What devices share.
+pub struct Outside {
+    /// What is to go wrong.
+    pub faults: Vec<Arc<Armed>>,
+    /// How long requests take.
+    pub times: Times,
+    /// Who wants to know of each.
+    pub tracer: Arc<Tracer>,
+}
+
 /// Builds the devices and their attribute files under `root`.
 /// # Errors
 /// What writing the files reports.
 pub fn build(
     root: &std::path::Path,
     descriptions: Vec<Description>,
-    faults: &[Arc<Armed>],
+    outside: &Outside,
 ) -> io::Result<Vec<Arc<Device>>> {
     let mut devices = Vec::new();
     let physical = Bus::new(reserved::Kind::Physical);
     for description in descriptions {
         let attributes = Attributes::create(root, &description)?;
-        let faults = Faults::of(faults, &description);
+        let faults = Faults::of(&outside.faults, &description);
         let bus = match description.memory {
             Memory::Sva => None,
             Memory::Iommu => Some(Bus::new(reserved::Kind::Translated)),
             Memory::Noiommu => Some(Arc::clone(&physical)),
         };
-        let device = Arc::new(Device::new(description, attributes, faults, bus));
+        let device = Arc::new(Device::new(description, attributes, faults, bus, outside));
         if device.usage.is_some() {
             usage::watch(Arc::clone(&device))?;
         }
@@ -412,8 +430,7 @@ pub(crate) mod testing {
     use super::*;
 
     pub(crate) fn description(engine: Engine, generation: Generation) -> Description {
-        let service =
-            Service { latency: Duration::ZERO, memo: false, doorbell: Doorbell::Trap, spin: Duration::ZERO };
+        let service = Service { memo: false, doorbell: Doorbell::Trap, spin: Duration::ZERO };
         let (kernel, memory) = (Kernel::Mainline, Memory::Sva);
         Description {
             engine,

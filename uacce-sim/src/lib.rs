@@ -10,9 +10,12 @@
 //!             └► model  what the hardware would compute, descriptor in, descriptor out (hpre §8, zip §7)
 //!                  └► os::client  the client's memory: a bad pointer is an error status, never a crash
 //! ```
-//! `run` starts that daemon for one command; `sysfs` keeps the attribute files. Nothing depends on this crate.
+//! `account` counts and `trace` records what the workers do; `watch` tells `top` and `trace --root`. `pace` says how long things
+//! take. `run` starts that daemon for one command; `sysfs` keeps the attribute files. Nothing depends on this crate.
 
+pub mod account;
 pub mod cli;
+pub mod describe;
 pub mod device;
 pub mod doorbell;
 pub mod fault;
@@ -21,11 +24,15 @@ pub mod log;
 pub mod memo;
 pub mod model;
 pub mod os;
+pub mod pace;
 pub mod queue;
 pub mod reserved;
 pub mod run;
 pub mod serve;
 pub mod sysfs;
+pub mod top;
+pub mod trace;
 pub mod trouble;
 pub mod usage;
+pub mod watch;
 pub mod worker;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use uacce_sim_protocol::{self as protocol, Mapping, Reply, control};
 
+use crate::account::Tally;
 use crate::device::{COMPLETION_LEN, DEPTH, Device, Doorbell, Kernel};
 use crate::note;
 use crate::os::client::{ClientMemory, ClientSpace};
@@ -47,6 +48,7 @@ pub struct Queue {
     memory: Arc<ClientMemory>,
     socket: Arc<OwnedFd>,
     line: Arc<Line>,
+    tally: Arc<Tally>,
 }
 
 enum State {
@@ -92,6 +94,7 @@ impl Queue {
             return Err(errno);
         }
         drop(calls);
+        let tally = device.account.open(number, opening.memory.process());
         Ok(Self {
             device: Arc::clone(device),
             state: State::Init,
@@ -107,6 +110,7 @@ impl Queue {
             memory: Arc::new(opening.memory),
             socket: opening.socket,
             line,
+            tally,
         })
     }
 
@@ -240,6 +244,7 @@ impl Queue {
         let worker = Worker::start(crate::worker::Plan {
             device: Arc::clone(&self.device),
             line: Arc::clone(&self.line),
+            tally: Arc::clone(&self.tally),
             number: self.shown_number,
             class: self.class,
             descriptor_len: self.device.description.descriptor_len(),
@@ -309,6 +314,7 @@ impl Queue {
             return Reply::failure(libc::EINVAL);
         }
         self.class = class;
+        self.tally.set_class(class);
         let mut answer = self.shown_number.to_le_bytes().to_vec();
         answer.extend(class.to_le_bytes());
         Reply { bytes: answer, ..Reply::default() }

@@ -159,7 +159,7 @@ impl Daemon {
 }
 
 /// Where sockets belong; short enough for a socket address.
-fn runtime_directory() -> PathBuf {
+pub fn runtime_directory() -> PathBuf {
     let directory = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     directory.filter(|path| path.is_dir() && path.as_os_str().len() < 64).unwrap_or_else(|| "/tmp".into())
 }

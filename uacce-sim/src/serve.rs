@@ -8,18 +8,22 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use uacce_sim_protocol::{REQUEST_LEN, Reply, Request, SOCKET_NAME};
 
-use crate::device::{Description, Device, build};
+use crate::device::{Description, Device, Outside, build};
 use crate::fault::{Armed, Rule};
 use crate::log::Sink;
 use crate::note;
 use crate::os::client::ClientMemory;
 use crate::os::{process, socket};
+use crate::pace::Times;
 use crate::queue::{Opening, Queue};
 use crate::sysfs;
+use crate::trace::Tracer;
+use crate::watch::{self, Watched};
 
 /// How the daemon is set up.
 pub struct Settings {
@@ -29,12 +33,26 @@ pub struct Settings {
     pub devices: Vec<Description>,
     /// What is to go wrong.
     pub faults: Vec<Rule>,
+    /// How long requests take.
+    pub times: Times,
+    /// Where each request is recorded.
+    pub trace: Option<TraceFile>,
     /// Where its log goes; nowhere without.
     pub log: Option<PathBuf>,
     /// Serve other users, not only its own.
     pub allow_other: bool,
     /// Started by `run`: say nothing, end when standard input is closed and the last connection gone, remove the directory.
     pub owned: bool,
+}
+
+/// A trace file to write.
+pub struct TraceFile {
+    /// Where; replaced if it exists.
+    pub path: PathBuf,
+    /// Bytes of each buffer to record.
+    pub payload: usize,
+    /// Most bytes of the file.
+    pub limit: u64,
 }
 
 /// Serves until SIGINT, SIGTERM, or (owned) until nobody is left.
@@ -53,8 +71,22 @@ pub fn serve(settings: Settings) -> io::Result<()> {
     let mode = if settings.allow_other { 0o711 } else { 0o700 };
     fs::set_permissions(root, fs::Permissions::from_mode(mode))?;
     clear(root)?;
-    let faults: Vec<_> = settings.faults.iter().cloned().map(|rule| Arc::new(Armed::new(rule))).collect();
-    let devices = build(root, settings.devices.clone(), &faults)?;
+    let tracer = Arc::new(Tracer::default());
+    if let Some(trace) = &settings.trace {
+        let file = fs::File::create(&trace.path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", trace.path.display())))?;
+        tracer.listen(file, trace.payload, trace.limit, true)?;
+    }
+    let outside = Outside {
+        faults: settings.faults.iter().cloned().map(|rule| Arc::new(Armed::new(rule))).collect(),
+        times: settings.times.clone(),
+        tracer: Arc::clone(&tracer),
+    };
+    let devices = build(root, settings.devices.clone(), &outside)?;
+    watch::listen(
+        root,
+        Watched { devices: devices.clone(), tracer: Arc::clone(&tracer), started: Instant::now() },
+    )?;
     let listener = socket::listen(&root.join(SOCKET_NAME))?;
     if settings.allow_other {
         fs::set_permissions(root.join(SOCKET_NAME), fs::Permissions::from_mode(0o666))?;
@@ -72,16 +104,18 @@ pub fn serve(settings: Settings) -> io::Result<()> {
     writeln!(io::stdout(), "ready")?;
     note!("serving {}", daemon.devices.keys().cloned().collect::<Vec<_>>().join(", "));
     if settings.owned {
-        let root = root.clone();
+        let (root, tracer) = (root.clone(), Arc::clone(&tracer));
         thread::Builder::new().name("owner".to_owned()).spawn(move || {
             wait_for_owner();
             daemon.wait_until_unused();
+            tracer.finish();
             remove(&root, true);
             std::process::exit(0);
         })?;
     }
     let taken = signals.wait();
     note!("signal {}, ending", taken.signal);
+    tracer.finish();
     remove(root, settings.owned);
     Ok(())
 }
@@ -215,12 +249,17 @@ fn clear(root: &Path) -> io::Result<()> {
         }
         fs::remove_file(&path)?;
     }
+    match fs::remove_file(root.join(watch::SOCKET_NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     sysfs::remove(root);
     Ok(())
 }
 
 fn remove(root: &Path, directory_too: bool) {
     let _ = fs::remove_file(root.join(SOCKET_NAME));
+    let _ = fs::remove_file(root.join(watch::SOCKET_NAME));
     let _ = fs::remove_file(root.join(PID_NAME));
     sysfs::remove(root);
     if directory_too {

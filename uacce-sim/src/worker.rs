@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use uacce_sim_protocol::control;
 
+use crate::account::{Event, Tally};
+use crate::describe;
 use crate::device::{COMPLETION_LEN, DEPTH, Device, Doorbell, Service};
 use crate::doorbell::{COMPLETION, Layout, SUBMISSION};
 use crate::fault::Kind;
@@ -21,6 +23,7 @@ use crate::os::client::{ClientMemory, ClientSpace};
 use crate::os::process::precise_sleeps;
 use crate::os::region::Region;
 use crate::os::socket;
+use crate::trace::record::Kind as Recorded;
 use crate::trouble::{self, Line, Trouble};
 
 /// What a worker needs to know.
@@ -29,6 +32,8 @@ pub struct Plan {
     pub device: Arc<Device>,
     /// How a reset reaches it.
     pub line: Arc<Line>,
+    /// Where it is counted.
+    pub tally: Arc<Tally>,
     /// Queue number, as doorbells and completions name it.
     pub number: u16,
     /// Queue class.
@@ -37,7 +42,7 @@ pub struct Plan {
     pub descriptor_len: usize,
     /// What computes.
     pub model: Box<dyn Model>,
-    /// Latency, spinning, doorbell mode.
+    /// Spinning, doorbell mode.
     pub service: Service,
     /// Submission ring, completion ring, status words.
     pub rings: Arc<Region>,
@@ -105,6 +110,10 @@ impl Worker {
 /// A request between doorbell and completion.
 struct Flight {
     slot: u16,
+    /// Counts the queue's requests.
+    number: u64,
+    /// When its doorbell rang.
+    rung: Instant,
     /// Not to be completed before.
     due: Option<Instant>,
     /// What goes wrong with its completion.
@@ -224,6 +233,7 @@ impl Serving {
         let heeded = rung.queue == self.plan.number && rung.valid && rung.command == expected_command;
         if !heeded || rung.index >= DEPTH {
             note!("queue {}: doorbell {word:#018x} dropped", self.plan.number);
+            self.plan.tally.dropped();
             return;
         }
         match rung.command {
@@ -238,13 +248,25 @@ impl Serving {
         let new = (tail + DEPTH - self.submission_tail) % DEPTH;
         if self.flights.len() + usize::from(new) >= usize::from(DEPTH) {
             note!("queue {}: more than {} requests at once, doorbell dropped", self.plan.number, DEPTH - 1);
+            self.plan.tally.dropped();
             return;
         }
-        let latency = self.plan.service.latency;
-        let due = (!latency.is_zero()).then(|| Instant::now() + latency);
+        let (rung, first) = (Instant::now(), self.plan.tally.rung(new));
+        let traced = self.plan.tally.is_traced();
         for step in 0..new {
             let slot = (self.submission_tail + step) % DEPTH;
-            self.flights.push_back(Flight { slot, due, faults: Vec::new(), result: None });
+            let number = first + u64::from(step);
+            if traced {
+                self.trace(Recorded::Submission, slot, slot, number, rung);
+            }
+            self.flights.push_back(Flight {
+                slot,
+                number,
+                rung,
+                due: None,
+                faults: Vec::new(),
+                result: None,
+            });
         }
         self.submission_tail = tail;
     }
@@ -308,6 +330,14 @@ impl Serving {
             }
         }
         damage.deface(device.description.engine, &mut descriptor);
+        if !device.pace.is_immediate() {
+            let memory = &*self.plan.space;
+            let work = describe::work(device.description.engine, self.plan.class, &descriptor, |at, len| {
+                is_small(at, len, memory)
+            });
+            let late = flight.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(flight.rung));
+            flight.due = Some(device.pace.due(flight.rung, self.plan.class, &work) + late);
+        }
         flight.result = Some(changed_words(&submitted, &descriptor));
         self.computed += 1;
         true
@@ -337,10 +367,27 @@ impl Serving {
                 _ => {}
             }
         }
+        let at = usize::from(flight.slot) * self.plan.descriptor_len;
+        let mut descriptor = [0; MAX_DESCRIPTOR_LEN];
+        let descriptor = descriptor.get_mut(..self.plan.descriptor_len).unwrap_or_default();
+        self.plan.rings.copy_out(at, descriptor);
+        self.plan.tally.completed(descriptor);
+        let traced = self.plan.tally.is_traced();
         for _ in 0..entries {
+            if traced {
+                self.trace(Recorded::Completion, flight.slot, slot, flight.number, flight.rung);
+            }
             self.publish(slot, phase);
         }
         true
+    }
+
+    /// Records the descriptor in `slot`; `shown` is the slot as the client is told of it.
+    fn trace(&self, kind: Recorded, slot: u16, shown: u16, number: u64, rung: Instant) {
+        let mut descriptor = vec![0; self.plan.descriptor_len];
+        self.plan.rings.copy_out(usize::from(slot) * self.plan.descriptor_len, &mut descriptor);
+        let event = Event { kind, slot: shown, number, rung, descriptor: &descriptor };
+        self.plan.tally.trace(&event, &*self.plan.space);
     }
 
     /// Writes a completion entry (uacce-qm §4.1); its phase last, so that whoever sees it sees the descriptor too.
@@ -380,8 +427,10 @@ impl Serving {
     /// Nothing to do: waits for a doorbell, an ending, or the time the first request is due.
     fn wait(&mut self, sequence: u32) {
         let due = self.flights.front().and_then(|flight| flight.due);
-        let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
-        let limit = limit.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        let left = || {
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
+        };
         let doorbell = Arc::clone(&self.plan.doorbell);
         let (at, control) = (self.plan.control, self.plan.control);
         let polled = self.plan.service.doorbell == Doorbell::Poll;
@@ -391,9 +440,18 @@ impl Serving {
                 || doorbell.word32(at + control::SEQUENCE).load(Ordering::Relaxed) != sequence
         };
         let processor_free = BUSY.load(Ordering::Relaxed) < processors() && !is_crowded();
-        if processor_free && self.spin.until(limit, rung) {
-            return;
+        if processor_free {
+            let limit = left();
+            // Timers are late by as much as this: a completion that is near is not slept for.
+            if limit < APPROACH {
+                Spin::for_time(limit, rung);
+                return;
+            }
+            if self.spin.until(limit - APPROACH, rung) {
+                return;
+            }
         }
+        let limit = if processor_free { left().saturating_sub(APPROACH) } else { left() };
         let before = Instant::now();
         BUSY.fetch_sub(1, Ordering::Relaxed);
         let sleeping = doorbell.word32(control + control::SLEEPING);
@@ -451,6 +509,14 @@ impl Spin {
         }
     }
 
+    /// Spins for all of `time`, or until `rung` is true.
+    fn for_time(time: Duration, rung: impl Fn() -> bool) {
+        let end = Instant::now() + time;
+        while !rung() && Instant::now() < end {
+            std::hint::spin_loop();
+        }
+    }
+
     /// A sleep ended: a short one says that spinning would have been right.
     fn slept(&mut self, time: Duration, rung: bool) {
         if rung {
@@ -466,6 +532,13 @@ impl Spin {
     fn pause(&self) -> Duration {
         self.rest
     }
+}
+
+/// Whether the big-endian number at `at` fits in 64 bits: a public exponent does.
+fn is_small(at: u64, len: usize, memory: &dyn ClientSpace) -> Option<bool> {
+    let mut number = vec![0; len];
+    memory.read(at, &mut number).ok()?;
+    number.split_last_chunk::<8>().map(|(high, _)| high.iter().all(|byte| *byte == 0))
 }
 
 fn is_device_wide(kind: &Kind) -> bool {
@@ -512,11 +585,14 @@ const ABANDON: u8 = 2;
 /// No client writes this doorbell: its random field is not 0.
 const NOT_RUNG: u64 = u64::MAX;
 const MAX_CREDIT: u8 = 4;
+const MAX_DESCRIPTOR_LEN: usize = 128;
 const STACK_LEN: usize = 512 << 10;
 /// A sleeping worker looks up this often even if nobody wakes it: a client may scribble over the futex word.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 /// How long one look at the machine's load counts.
 const CROWD_PERIOD: Duration = Duration::from_millis(20);
+/// The last part of the way to a completion that is not due yet.
+const APPROACH: Duration = Duration::from_micros(60);
 const SHORTEST_REST: Duration = Duration::from_micros(20);
 const LONGEST_REST: Duration = Duration::from_millis(2);
 

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(struck("lost,after=2", 4), [3, 4]);
         assert_eq!(struck("lost,every=3", 7), [3, 6]);
         assert_eq!(struck("lost,after=1,every=2,times=2", 9), [3, 5]);
-        assert_eq!(struck("lost,times=0", 9), []);
+        assert!(struck("lost,times=0", 9).is_empty());
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         assert!((800..1200).contains(&first.len()), "{}", first.len());
         assert_eq!(first, struck("lost,chance=0.1,seed=1", 10_000));
         assert_ne!(first, struck("lost,chance=0.1,seed=2", 10_000));
-        assert_eq!(struck("lost,chance=0", 1000), []);
+        assert!(struck("lost,chance=0", 1000).is_empty());
         assert_eq!(struck("lost,chance=1", 1000).len(), 1000);
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod hpre;
 pub mod sec;
-mod segments;
+pub(crate) mod segments;
 mod sm3;
 pub mod zip;
 

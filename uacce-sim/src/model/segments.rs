@@ -5,11 +5,11 @@ use crate::os::client::{ClientSpace, MemoryError};
 
 /// Pieces of client memory, in order: address and length in bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Segments(Vec<(u64, usize)>);
+pub(crate) struct Segments(Vec<(u64, usize)>);
 
 /// Why memory could not be reached through its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SegmentError {
+pub(crate) enum SegmentError {
     /// A list that breaks the format: alignment, counts, lengths, no end.
     Broken,
     /// Fewer bytes than asked for.
@@ -26,17 +26,17 @@ impl From<MemoryError> for SegmentError {
 
 impl Segments {
     /// One piece.
-    pub(super) fn flat(at: u64, len: usize) -> Self {
+    pub(crate) fn flat(at: u64, len: usize) -> Self {
         Self(vec![(at, len)])
     }
 
     /// Bytes altogether.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.iter().map(|(_, len)| *len).fold(0, usize::saturating_add)
     }
 
     /// The first `len` bytes.
-    pub(super) fn gather(&self, len: usize, space: &dyn ClientSpace) -> Result<Vec<u8>, SegmentError> {
+    pub(crate) fn gather(&self, len: usize, space: &dyn ClientSpace) -> Result<Vec<u8>, SegmentError> {
         if self.len() < len {
             return Err(SegmentError::Short);
         }
@@ -53,7 +53,7 @@ impl Segments {
     }
 
     /// Writes `bytes` from the beginning; the caller has checked that they fit.
-    pub(super) fn scatter(&self, bytes: &[u8], space: &dyn ClientSpace) -> Result<(), SegmentError> {
+    pub(crate) fn scatter(&self, bytes: &[u8], space: &dyn ClientSpace) -> Result<(), SegmentError> {
         let mut rest = bytes;
         for (at, segment_len) in &self.0 {
             let (part, after) = rest.split_at((*segment_len).min(rest.len()));
@@ -67,7 +67,7 @@ impl Segments {
 
     /// Follows a chain of lists, leaving out its first `skip` bytes, until `wanted` bytes are found. By `next` and the valid entries of each list: the sum
     /// for the chain has two meanings among drivers (uacce-qm §8).
-    pub(super) fn walk(
+    pub(crate) fn walk(
         first: u64,
         skip: usize,
         wanted: usize,

@@ -52,6 +52,11 @@ impl ClientMemory {
         Ok(Self { pid, mem, by_process_id: AtomicBool::new(pid > 0) })
     }
 
+    /// The process id it was opened under; 0 if it is of another process id namespace.
+    pub fn process(&self) -> u32 {
+        u32::try_from(self.pid).unwrap_or(0)
+    }
+
     /// Whether the address space still exists.
     ///
     /// Reading the never-mapped page 0 through `/proc/…/mem` fails with EIO while it does, and returns 0 bytes afterwards.

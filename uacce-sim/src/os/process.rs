@@ -110,6 +110,24 @@ pub fn raise_descriptor_limit() {
     }
 }
 
+/// Processor time this process used.
+pub fn processor_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live timespec; on failure it stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    std::time::Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// Hour, minute and second of the day, in the local time zone, of a time in seconds since 1970.
+pub fn local_time(seconds: u64) -> [u64; 3] {
+    let seconds = libc::time_t::try_from(seconds).unwrap_or(0);
+    // SAFETY: all-zero is a valid `tm`.
+    let mut broken_down: libc::tm = unsafe { zeroed() };
+    // SAFETY: both pointers are to live values.
+    unsafe { libc::localtime_r(&raw const seconds, &raw mut broken_down) };
+    [broken_down.tm_hour, broken_down.tm_min, broken_down.tm_sec].map(|part| u64::try_from(part).unwrap_or(0))
+}
+
 /// The page size, bytes.
 pub fn page_size() -> u32 {
     // SAFETY: plain library call.
