@@ -18,6 +18,7 @@ use crate::request::compress::{Checksum, DeflateSegment, DeflatedSegment, Inflat
 use crate::request::pkey::RsaPrivateKey;
 
 mod pieces;
+mod pkey;
 
 mod model {
     //! What the played device computes: enough to see that each answer belongs to its request.
@@ -41,7 +42,8 @@ mod model {
     /// Answers one descriptor as a good device would.
     pub(super) fn serve(descriptor: &mut [u8], class: u16) {
         match (descriptor.len(), class) {
-            (64, _) => rsa(descriptor),
+            (64, 0) if descriptor[0] & 0x1f <= 1 => rsa(descriptor),
+            (64, _) => pkey::serve(descriptor),
             (_, 0) => deflate(descriptor),
             _ => inflate(descriptor),
         }

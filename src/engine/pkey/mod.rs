@@ -12,6 +12,8 @@ mod ecx;
 mod rsa;
 mod sm2;
 
+#[cfg(test)]
+pub(super) use dh::Base;
 pub use dh::{dh_public, dh_shared};
 pub use ecc::{ec_public, ecdh, ecdsa_sign, ecdsa_verify};
 pub use ecx::{ecx_public, ecx_shared};

@@ -85,60 +85,60 @@ pub(crate) fn rsa_input() -> Vec<u8> {
 }
 
 /// The bytes of hexadecimal digits.
-fn hex(digits: &str) -> Vec<u8> {
+pub(crate) fn hex(digits: &str) -> Vec<u8> {
     let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
     (0..digits.len()).step_by(2).filter_map(pair).collect()
 }
 
 /// ffdhe2048 (RFC 7919 appendix A.1). The private value is 01 02 … 1D, the peer's value 2 to the power of 65 66 … 81, and the
 /// answer follows from them.
-const DH_PRIME: &str = "ffffffffffffffffadf85458a2bb4a9aafdc5620273d3cf1d8b9c583ce2d3695a9e13641146433fbcc939dce249b3ef97d2fe363630c75d8\
+pub(crate) const DH_PRIME: &str = "ffffffffffffffffadf85458a2bb4a9aafdc5620273d3cf1d8b9c583ce2d3695a9e13641146433fbcc939dce249b3ef97d2fe363630c75d8\
      f681b202aec4617ad3df1ed5d5fd65612433f51f5f066ed0856365553ded1af3b557135e7f57c935984f0c70e0e68b77e2a689daf3efe872\
      1df158a136ade73530acca4f483a797abc0ab182b324fb61d108a94bb2c8e3fbb96adab760d7f4681d4f42a3de394df4ae56ede76372bb19\
      0b07a7c8ee0a6d709e02fce1cdf7e2ecc03404cd28342f619172fe9ce98583ff8e4f1232eef28183c3fe3b1b4c6fad733bb5fcbc2ec22005\
      c58ef1837d1683b2c6f34a26c1b2effa886b423861285c97ffffffffffffffff";
-const DH_PRIVATE: &str = "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d";
-const DH_PEER: &str = "c29c73074f702ba20c415c1730300e65059967134b2e68011faa20657d892a3ea1f43e8e4514b20d426e2a6835018fc8ecfe8772a43f88f5\
+pub(crate) const DH_PRIVATE: &str = "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d";
+pub(crate) const DH_PEER: &str = "c29c73074f702ba20c415c1730300e65059967134b2e68011faa20657d892a3ea1f43e8e4514b20d426e2a6835018fc8ecfe8772a43f88f5\
      e57ebb32b13611e297080c46a21cb27bf1da01b9cf8ab08493ccdc75aab66a50f31d5472832930094992db3c809dfa7699428999d7ab9006\
      e3c5db7926008fc35e02ef75d25590851525579f84e35f396100b967f807f1f08bca1150ac4b9aa96bb6d90eeb6299e91491b45e7b487b5d\
      c4310e67c872f0a06a9d59ef0e16dd50217321b4399f316f3650a26e74f4d5343e036f473eff5b5a0a006b0e6bda9e6909207d5eb608c08b\
      be948c9e5ddfafba5dd28acca3ad2f6242a251e78328b3dba9fb54984ce29954";
-const DH_ANSWER: &str = "79608b618c85bf757cbf5e8192eb4d75056cdc01dde8d4b02a9a88e845d189ce256caba0eff24ff4a503d0cf420c6bd89b0ed3706fa499ed\
+pub(crate) const DH_ANSWER: &str = "79608b618c85bf757cbf5e8192eb4d75056cdc01dde8d4b02a9a88e845d189ce256caba0eff24ff4a503d0cf420c6bd89b0ed3706fa499ed\
      132841c216c9faf3837cfdd12383b413c322261af8c97075b3fbf0e2b28c65c5010e9eedc45d1921e80df616320efba08ef5bf3ba7551ca3\
      1ccd3afcc5ca45de7c6e5487fc6795ca94389ccfbc93afe5960d5770b581d030330281eb60b0b012868d5206ec95a28682d0c038458d4e95\
      e4d5afa062bfc0d8dadae0b9229659182b2073d7b61761b06f9dd061c85193e002a960c065f0bbb8efe8c0b1e02b1b7480e6ac11188ff182\
      3cd883d78e1106559c42b7dbc822cb080ca69f7e5b33f89489fc76f1cc2ac424";
 
 /// RFC 5903 §8.1: the initiator's private value, the responder's point, the shared point.
-const ECDH_PRIVATE: &str = "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433";
-const ECDH_PEER: &str = "d12dfb5289c8d4f81208b70270398c342296970a0bccb74c736fc7554494bf63\
+pub(crate) const ECDH_PRIVATE: &str = "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433";
+pub(crate) const ECDH_PEER: &str = "d12dfb5289c8d4f81208b70270398c342296970a0bccb74c736fc7554494bf63\
      56fbf3ca366cc23e8157854c13c58d6aac23f046ada30f8353e74f33039872ab";
-const ECDH_ANSWER: &str = "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de\
+pub(crate) const ECDH_ANSWER: &str = "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de\
      522bde0af0d8585b8def9c183b5ae38f50235206a8674ecb5d98edb20eb153a2";
 
 /// RFC 6979 §A.2.5: P-256, SHA-256 of "sample" and its k; r and s.
-const ECDSA_PRIVATE: &str = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
-const ECDSA_INPUT: &str = "af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf\
+pub(crate) const ECDSA_PRIVATE: &str = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
+pub(crate) const ECDSA_INPUT: &str = "af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf\
      a6e3c57dd01abe90086538398355dd4c3b17aa873382b0f24d6129493d8aad60";
-const ECDSA_ANSWER: &str = "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716\
+pub(crate) const ECDSA_ANSWER: &str = "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716\
      f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8";
 
 /// GB/T 32918.5 §A.2 (GM/T 0003.5): the private key, e and k of "message digest", r and s.
-const SM2_PRIVATE: &str = "3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8";
-const SM2_INPUT: &str = "f0b43e94ba45accaace692ed534382eb17e6ab5a19ce7b31f4486fdfc0d28640\
+pub(crate) const SM2_PRIVATE: &str = "3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8";
+pub(crate) const SM2_INPUT: &str = "f0b43e94ba45accaace692ed534382eb17e6ab5a19ce7b31f4486fdfc0d28640\
      59276e27d506861a16680f3ad9c02dccef3cc1fa3cdbe4ce6d54b80deac1bc21";
-const SM2_ANSWER: &str = "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3\
+pub(crate) const SM2_ANSWER: &str = "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3\
      b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa";
 
 /// RFC 7748 §5.2, the first vector of each function, in its own byte order.
-const X25519_SCALAR: &str = "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4";
-const X25519_U: &str = "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c";
-const X25519_ANSWER: &str = "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552";
-const X448_SCALAR: &str = "3d262fddf9ec8e88495266fea19a34d28882acef045104d0d1aae121700a779c\
+pub(crate) const X25519_SCALAR: &str = "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4";
+pub(crate) const X25519_U: &str = "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c";
+pub(crate) const X25519_ANSWER: &str = "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552";
+pub(crate) const X448_SCALAR: &str = "3d262fddf9ec8e88495266fea19a34d28882acef045104d0d1aae121700a779c\
      984c24f8cdd78fbff44943eba368f54b29259a4f1c600ad3";
-const X448_U: &str = "06fce640fa3487bfda5f6cf2d5263f8aad88334cbd07437f020f08f9814dc031\
+pub(crate) const X448_U: &str = "06fce640fa3487bfda5f6cf2d5263f8aad88334cbd07437f020f08f9814dc031\
      ddbdc38c19c6da2583fa5429db94ada18aa7a7fb4ef8a086";
-const X448_ANSWER: &str = "ce3e4ff95a60dc6697da1db1d85e6afbdf79b50a2412d7546d5f239fe14fbaad\
+pub(crate) const X448_ANSWER: &str = "ce3e4ff95a60dc6697da1db1d85e6afbdf79b50a2412d7546d5f239fe14fbaad\
      eb445fc66a01b0779d98223961111e21766282f73dd96b6f";
 
 /// `n`.
