@@ -135,7 +135,8 @@ pub fn apply(
     (done && written == len).then_some(())
 }
 
-struct Library(NonNull<OSSL_LIB_CTX>);
+/// A library context of our own: no configuration, no other provider.
+pub(super) struct Library(NonNull<OSSL_LIB_CTX>);
 
 // SAFETY: a library context may be used by any thread at any time; it is never freed.
 unsafe impl Send for Library {}
@@ -144,7 +145,7 @@ unsafe impl Sync for Library {}
 
 impl Library {
     /// `None` when memory is out, or libcrypto has no default provider.
-    fn open() -> Option<&'static Self> {
+    pub(super) fn open() -> Option<&'static Self> {
         static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
         LIBRARY
             .get_or_init(|| {
@@ -158,6 +159,11 @@ impl Library {
                 (!provider.is_null()).then_some(Self(context))
             })
             .as_ref()
+    }
+
+    /// The context itself; it lives as long as the process.
+    pub(super) fn as_ptr(&self) -> *mut OSSL_LIB_CTX {
+        self.0.as_ptr()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Foreign code, behind safe types: the kernel (shared regions, sockets that carry descriptors, other processes' memory,
-//! signals, random numbers) and libcrypto's big numbers, ciphers and
-//! digests. The only folder of this crate with `unsafe` in it.
+//! signals, random numbers) and libcrypto's big numbers, curves,
+//! ciphers and digests. The only folder of this crate with `unsafe` in it.
 
 pub mod cipher;
 pub mod client;
 pub mod digest;
+pub mod group;
 pub mod modular;
 pub mod process;
 pub mod random;

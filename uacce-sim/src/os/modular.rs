@@ -31,6 +31,11 @@ impl Scratch {
         // SAFETY: allocates or returns null.
         NonNull::new(unsafe { openssl_sys::BN_CTX_new() }).map(Self)
     }
+
+    /// For libcrypto's functions.
+    pub(super) fn as_ptr(&mut self) -> *mut BN_CTX {
+        self.0.as_ptr()
+    }
 }
 
 impl Number {
@@ -39,6 +44,11 @@ impl Number {
         let len = c_int::try_from(bytes.len()).ok()?;
         // SAFETY: `bytes` is `len` readable bytes; a null third argument asks for a new number.
         NonNull::new(unsafe { openssl_sys::BN_bin2bn(bytes.as_ptr(), len, std::ptr::null_mut()) }).map(Self)
+    }
+
+    /// For libcrypto's functions.
+    pub(super) fn as_ptr(&self) -> *mut BIGNUM {
+        self.0.as_ptr()
     }
 
     /// As big-endian bytes, zeros to the left; `None` when it does not fit `width`.

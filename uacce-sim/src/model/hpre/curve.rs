@@ -3,6 +3,7 @@
 //! Nothing is checked that the hardware does not check: a point off the curve goes through the same formulas, which never use
 //! b (hpre §4.3).
 
+use crate::os::group::{Affine, Group, Montgomery};
 use crate::os::modular::{Modulus, Number, Scratch};
 
 /// y² = x³ + ax + b over the integers modulo p; b is not needed.
@@ -11,6 +12,8 @@ pub(super) struct Curve {
     /// In Montgomery form, as every coordinate inside this file.
     a: Number,
     one: Number,
+    /// The shorter way, for points on the named curve with these parameters.
+    named: Option<&'static Group>,
 }
 
 /// A point other than infinity.
@@ -26,9 +29,11 @@ impl Curve {
     /// `None`: p is even, 0 or 1.
     pub(super) fn from_bytes(p: &[u8], a: &[u8], scratch: &mut Scratch) -> Option<Self> {
         let p = Modulus::from_bytes(p, scratch)?;
-        let a = p.enter(&Number::from_bytes(a)?, scratch)?;
+        let a = Number::from_bytes(a)?;
+        let named = Group::named(p.value(), &a);
+        let a = p.enter(&a, scratch)?;
         let one = p.enter(&Number::from_bytes(&[1])?, scratch)?;
-        Some(Self { p, a, one })
+        Some(Self { p, a, one, named })
     }
 
     /// Whether both coordinates are below p.
@@ -39,6 +44,27 @@ impl Curve {
     /// The sum of the products of each scalar and its point; `None` for infinity, and when p is not prime and an inversion
     /// impossible.
     pub(super) fn combine(&self, terms: &[(&Number, &Point)], scratch: &mut Scratch) -> Option<Point> {
+        match self.combine_by_name(terms, scratch) {
+            Some(sum) => sum.map(|(x, y)| Point { x, y }),
+            None => self.combine_by_formula(terms, scratch),
+        }
+    }
+
+    /// `None` unless libcrypto knows the curve, and how to.
+    fn combine_by_name(&self, terms: &[(&Number, &Point)], scratch: &mut Scratch) -> Option<Affine> {
+        let group = self.named?;
+        let numbers: Vec<_> = terms.iter().map(|(scalar, point)| (*scalar, &point.x, &point.y)).collect();
+        let [one @ (_, x, y)] = numbers.as_slice() else { return group.combine(&numbers, scratch) };
+        group.combine(&numbers, scratch).or_else(|| {
+            let p = &self.p;
+            let square = p.product(x, x, scratch)?;
+            let right = p.product(&p.add(&square, group.a())?, x, scratch)?;
+            let b = p.subtract(&p.product(y, y, scratch)?, &right)?;
+            group.multiply_elsewhere(&b, *one, scratch)
+        })
+    }
+
+    fn combine_by_formula(&self, terms: &[(&Number, &Point)], scratch: &mut Scratch) -> Option<Point> {
         let mut points = Vec::new();
         for (_, point) in terms {
             points.push((self.p.enter(&point.x, scratch)?, self.p.enter(&point.y, scratch)?));
@@ -120,13 +146,43 @@ impl Curve {
 
 /// u-coordinate of `scalar` times the point with u-coordinate `u`, on the Montgomery curve with (A − 2)/4 = `a24` (RFC 7748
 /// §5, scalar and u as they are: no clamping, no masking). 0 where that is infinity.
-pub(super) fn ladder(
+pub(super) fn multiply_u(
     p: &Modulus,
     a24: &Number,
     scalar: &Number,
     u: &Number,
     scratch: &mut Scratch,
 ) -> Option<Number> {
+    multiply_u_of_known_curve(p, a24, scalar, u).or_else(|| ladder(p, a24, scalar, u, scratch))
+}
+
+/// `None` unless the curve is X25519 or X448 and the scalar is as RFC 7748 §5 has it, since libcrypto would make it so; and
+/// where the result is zero.
+fn multiply_u_of_known_curve(p: &Modulus, a24: &Number, scalar: &Number, u: &Number) -> Option<Number> {
+    let is = |prime: &[u8], constant: &[u8]| {
+        Number::from_bytes(prime).is_some_and(|prime| prime == *p.value())
+            && Number::from_bytes(constant).is_some_and(|constant| constant == *a24)
+    };
+    let (curve, bits, cleared) = match scalar.bits() {
+        255 if is(&P25519, &A24_OF_25519) => (Montgomery::X25519, 255, 3),
+        448 if is(&P448, &A24_OF_448) => (Montgomery::X448, 448, 2),
+        _ => return None,
+    };
+    if u.bits() > bits || (0..cleared).any(|bit| scalar.bit(bit)) {
+        return None;
+    }
+    let little_endian = |number: &Number| {
+        let mut bytes = number.to_bytes(curve.number_len())?;
+        bytes.reverse();
+        Some(bytes)
+    };
+    let mut product = curve.multiply(&little_endian(scalar)?, &little_endian(u)?)?;
+    product.reverse();
+    Number::from_bytes(&product)
+}
+
+/// The same by the steps of RFC 7748 §5, for any prime and constant.
+fn ladder(p: &Modulus, a24: &Number, scalar: &Number, u: &Number, scratch: &mut Scratch) -> Option<Number> {
     let one = p.enter(&Number::from_bytes(&[1])?, scratch)?;
     let (u, a24) = (p.enter(u, scratch)?, p.enter(a24, scratch)?);
     let (mut x2, mut z2) = (one.copy()?, Number::from_bytes(&[])?);
@@ -158,4 +214,123 @@ pub(super) fn ladder(
     }
     let inverse = z.inverse(p.value(), scratch)?;
     p.product(&x, &inverse, scratch)
+}
+
+/// 2²⁵⁵ − 19
+const P25519: [u8; 32] = {
+    let mut bytes = [0xFF; 32];
+    bytes[0] = 0x7F;
+    bytes[31] = 0xED;
+    bytes
+};
+/// 2⁴⁴⁸ − 2²²⁴ − 1
+const P448: [u8; 56] = {
+    let mut bytes = [0xFF; 56];
+    bytes[27] = 0xFE;
+    bytes
+};
+const A24_OF_25519: [u8; 3] = [0x01, 0xDB, 0x41];
+const A24_OF_448: [u8; 2] = [0x98, 0xA9];
+
+#[cfg(test)]
+mod tests {
+    use openssl::bn::{BigNum, BigNumContext};
+    use openssl::ec::EcGroup;
+    use openssl::nid::Nid;
+
+    use super::*;
+
+    fn number(bytes: &[u8]) -> Number {
+        Number::from_bytes(bytes).unwrap()
+    }
+
+    fn equal(left: Option<Point>, right: Option<Point>) -> bool {
+        match (left, right) {
+            (Some(left), Some(right)) => left.x == right.x && left.y == right.y,
+            (left, right) => left.is_none() && right.is_none(),
+        }
+    }
+
+    /// The formulas and libcrypto's curves know nothing of each other.
+    #[test]
+    fn both_ways_give_the_same() {
+        let mut scratch = Scratch::new().unwrap();
+        for name in [706, 711, 409, 713, 415, 714, 1172, 929, 931, 715, 716] {
+            let group = EcGroup::from_curve_name(Nid::from_raw(name)).unwrap();
+            let mut context = BigNumContext::new().unwrap();
+            let [mut p, mut a, mut b, mut n, mut x, mut y] = [0; 6].map(|_| BigNum::new().unwrap());
+            group.components_gfp(&mut p, &mut a, &mut b, &mut context).unwrap();
+            group.order(&mut n, &mut context).unwrap();
+            group.generator_opt().unwrap().affine_coordinates(&group, &mut x, &mut y, &mut context).unwrap();
+            let curve = Curve::from_bytes(&p.to_vec(), &a.to_vec(), &mut scratch).unwrap();
+            assert!(curve.named.is_some(), "{name}");
+            let base = Point { x: number(&x.to_vec()), y: number(&y.to_vec()) };
+            let n = number(&n.to_vec());
+            let scalars = [
+                number(&[]),
+                number(&[1]),
+                number(&[2]),
+                number(&[0xA5; 12]),
+                n.predecessor().unwrap(),
+                n.copy().unwrap(),
+                n.successor().unwrap(),
+                number(&vec![0xFF; p.to_vec().len()]),
+            ];
+            for scalar in &scalars {
+                let (named, formula) = (
+                    curve.combine(&[(scalar, &base)], &mut scratch),
+                    curve.combine_by_formula(&[(scalar, &base)], &mut scratch),
+                );
+                let other = curve.combine_by_formula(&[(&scalars[3], &base)], &mut scratch).unwrap();
+                assert!(equal(named, formula), "{name}, times {:?}", scalar.to_bytes(80));
+                for terms in
+                    [[(scalar, &base), (&scalars[2], &other)], [(&scalars[4], &base), (scalar, &base)]]
+                {
+                    let (named, formula) =
+                        (curve.combine(&terms, &mut scratch), curve.combine_by_formula(&terms, &mut scratch));
+                    assert!(equal(named, formula), "{name}, sum with {:?}", scalar.to_bytes(80));
+                }
+                let terms = [(scalar, &other)];
+                let (named, formula) =
+                    (curve.combine(&terms, &mut scratch), curve.combine_by_formula(&terms, &mut scratch));
+                assert!(equal(named, formula), "{name}, other point");
+                // Not on this curve.
+                let stray = Point { x: base.x.copy().unwrap(), y: other.y.copy().unwrap() };
+                assert!(curve.combine_by_name(&[(scalar, &stray)], &mut scratch).is_some());
+                let terms = [(scalar, &stray)];
+                let (named, formula) =
+                    (curve.combine(&terms, &mut scratch), curve.combine_by_formula(&terms, &mut scratch));
+                assert!(equal(named, formula), "{name}, stray point");
+            }
+        }
+    }
+
+    #[test]
+    fn both_ways_up_the_ladder_give_the_same() {
+        let mut scratch = Scratch::new().unwrap();
+        for (p, a24, len) in [(&P25519[..], &A24_OF_25519[..], 32), (&P448, &A24_OF_448, 56)] {
+            let p = Modulus::from_bytes(p, &mut scratch).unwrap();
+            let a24 = number(a24);
+            let mut used = 0;
+            for seed in 1..8u8 {
+                let mut scalar = vec![seed.wrapping_mul(37); len];
+                if seed != 7 {
+                    // As RFC 7748 wants it; the last is not, and must be taken as it is.
+                    scalar[len - 1] &= 0xF8;
+                    scalar[0] = if len == 32 { scalar[0] & 0x3F | 0x40 } else { scalar[0] | 0x80 };
+                }
+                let scalar = number(&scalar);
+                for u in [number(&[9]), number(&vec![seed; len]), p.value().predecessor().unwrap()] {
+                    let u = p.reduce(&u, &mut scratch).unwrap();
+                    used += u32::from(multiply_u_of_known_curve(&p, &a24, &scalar, &u).is_some());
+                    let (short, long) = (
+                        multiply_u(&p, &a24, &scalar, &u, &mut scratch),
+                        ladder(&p, &a24, &scalar, &u, &mut scratch),
+                    );
+                    assert!(short.unwrap() == long.unwrap(), "{len} {seed}");
+                }
+            }
+            assert!(used >= 6, "{used} of 21 by libcrypto");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! (hpre §3.1, §3.4, §8.2).
 
 use super::Failure;
-use super::curve::{Curve, Point, ladder};
+use super::curve::{Curve, Point, multiply_u};
 use crate::model::{sm3, word};
 use crate::os::modular::{Modulus, Number, Scratch};
 use crate::os::random;
@@ -116,7 +116,7 @@ impl Task {
                 if u.is_zero() || u >= *p.value() {
                     return Err(Failure::Parameter);
                 }
-                let u = ladder(&p, &a24, &scalar, &u, scratch).ok_or(Failure::Arithmetic)?;
+                let u = multiply_u(&p, &a24, &scalar, &u, scratch).ok_or(Failure::Arithmetic)?;
                 self.bytes(&u)
             }
             Operation::EcdsaSign | Operation::Sm2Sign => self.sign(fields, input, scratch),
