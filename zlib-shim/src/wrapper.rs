@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use warpdrive::request::compress::Wrapper;
 
 use crate::abi::header::HeaderRef;
+use crate::abi::whole;
 
 /// Longest stored block (RFC 1951 §3.2.4).
 const STORED_MAX: usize = 65_535;
@@ -25,8 +26,8 @@ pub(crate) fn initial_checksum(wrapper: Wrapper) -> u32 {
 pub(crate) fn checksum(wrapper: Wrapper, checksum: u32, bytes: &[u8]) -> u32 {
     match wrapper {
         Wrapper::Raw => checksum,
-        Wrapper::Zlib => zlib_rs::adler32::adler32(checksum, bytes),
-        Wrapper::Gzip => zlib_rs::crc32::crc32(checksum, bytes),
+        Wrapper::Zlib => whole::adler32(checksum, bytes),
+        Wrapper::Gzip => whole::crc32(checksum, bytes),
     }
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn gzip_header(out: &mut Vec<u8>, level: c_int, strategy: c_int, fiel
     out.extend_from_slice(fields.name.unwrap_or_default());
     out.extend_from_slice(fields.comment.unwrap_or_default());
     if fields.header_crc {
-        let crc = zlib_rs::crc32::crc32(0, out.get(start..).unwrap_or_default());
+        let crc = whole::crc32(0, out.get(start..).unwrap_or_default());
         let [low, high, ..] = crc.to_le_bytes();
         out.extend_from_slice(&[low, high]);
     }

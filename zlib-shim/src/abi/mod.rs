@@ -2,7 +2,7 @@
 //!
 //! Together with `exports/` this is the only part of the crate with `unsafe` in it. What leaves here is safe to use:
 //! [`io::Io`] (the buffers of one call), [`block`] (the object behind `z_stream.state`), [`header::HeaderRef`] (a
-//! borrowed `gz_header`) and [`next`] (the software engine).
+//! borrowed `gz_header`), [`next`] (the software engine for streams) and [`whole`] (that for whole buffers and checksums).
 
 pub(crate) mod block;
 #[cfg(feature = "gz")]
@@ -11,6 +11,7 @@ pub(crate) mod header;
 pub(crate) mod io;
 pub(crate) mod next;
 pub(crate) mod pool;
+pub(crate) mod whole;
 
 use std::ffi::{c_int, c_ulong};
 use std::mem::{align_of, offset_of, size_of};

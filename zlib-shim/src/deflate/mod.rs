@@ -220,7 +220,7 @@ impl<A: Accelerator> Deflate<A> {
     }
 
     /// Chooses a side for a stream that has `incoming` bytes more at hand.
-    fn route(&self, incoming: usize, flush: c_int) -> Result<(), Reason> {
+    pub(crate) fn route(&self, incoming: usize, flush: c_int) -> Result<(), Reason> {
         let len_bytes = self.fifo.len().saturating_add(incoming);
         self.candidate(len_bytes.max(THRESHOLD_BYTES))?;
         if len_bytes < THRESHOLD_BYTES {

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
 use zlib_rs::{adler32 as adler_, crc32 as crc_};
 
 use super::VERSION;
+use crate::abi::whole;
 
 /// The bytes, or `None` for NULL.
 ///
@@ -33,7 +34,7 @@ pub unsafe extern "C" fn adler32(adler: c_ulong, buf: *const u8, len: c_uint) ->
 pub unsafe extern "C" fn adler32_z(adler: c_ulong, buf: *const u8, len: usize) -> c_ulong {
     // SAFETY: NULL or readable, as zlib demands.
     let Some(bytes) = (unsafe { bytes(buf, len) }) else { return 1 };
-    c_ulong::from(adler_::adler32(adler as u32, bytes))
+    c_ulong::from(whole::adler32(adler as u32, bytes))
 }
 
 /// zlib.h, crc32.
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn crc32(crc: c_ulong, buf: *const u8, len: c_uint) -> c_u
 pub unsafe extern "C" fn crc32_z(crc: c_ulong, buf: *const u8, len: usize) -> c_ulong {
     // SAFETY: NULL or readable, as zlib demands.
     let Some(bytes) = (unsafe { bytes(buf, len) }) else { return 0 };
-    c_ulong::from(crc_::crc32(crc as u32, bytes))
+    c_ulong::from(whole::crc32(crc as u32, bytes))
 }
 
 /// zlib.h, adler32_combine.
