@@ -180,7 +180,14 @@ pub(crate) unsafe extern "C" fn export(
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: our key; the callback accepts its argument.
-    unsafe { enter(key, |key: &Key| key.software().export(selection, callback, argument)) }
+    unsafe {
+        enter(key, |key: &Key| {
+            if !key.is_exportable(selection) {
+                return 0;
+            }
+            key.software().export(selection, callback, argument)
+        })
+    }
 }
 
 pub(crate) unsafe extern "C" fn dup(key: *mut c_void, selection: c_int) -> *mut c_void {

@@ -95,7 +95,7 @@ impl Scratch {
         let mut command = self.stock("timeout");
         command.args(["--signal=KILL", TIME_LIMIT]);
         if devices == Devices::Simulated {
-            command.arg(&built().simulator).args(["run", "--"]);
+            command.arg(&built().simulator).args(["run", "--hw", "v3", "--"]);
         }
         command
             .arg(program)

@@ -99,6 +99,13 @@ impl Key {
         self.software.set_params(params)
     }
 
+    /// Whether the selected parts are worth handing out. An RSA key without a number makes OpenSSL's own encoder follow a null
+    /// pointer (`EVP_PKEY_print_params`, which no provider but the encoder's own survives).
+    pub(crate) fn is_exportable(&self, selected: c_int) -> bool {
+        !matches!(self.software.key_type(), KeyType::Rsa | KeyType::RsaPss)
+            || selected & selection::KEYPAIR != 0
+    }
+
     /// A copy of the selected parts.
     pub(crate) fn duplicate(&self, selection: c_int) -> Option<Self> {
         let software = self.software.duplicate(selection)?;

@@ -1,0 +1,33 @@
+//! Keys of every type, right, damaged and nonsensical, against the default provider's own; and their exchanges.
+
+mod common;
+
+use common::{Devices, Scratch, said, succeed};
+
+/// Rounds per key type; `WARPDRIVE_KEY_ROUNDS` asks for more.
+fn rounds(usual: u32) -> String {
+    std::env::var("WARPDRIVE_KEY_ROUNDS").unwrap_or_else(|_| usual.to_string())
+}
+
+fn examine(name: &str, seed: &str, devices: Devices) {
+    let scratch = Scratch::new(name);
+    let program = scratch.compile("keys");
+    let output = succeed(scratch.command(program, devices).args([seed, &rounds(12)]));
+    assert_eq!(said(&output).matches(" examined ").count(), 7, "{output:?}");
+    let counters = scratch.take_counters();
+    for family in ["dh-", "ecdh-", "x25519", "x448"] {
+        let rows = counters.iter().filter(|(row, _)| row.starts_with(family)).map(|(_, row)| row);
+        let hardware: u64 = rows.map(|row| row.hardware).sum();
+        assert_eq!(hardware > 0, devices == Devices::Simulated, "{family}: {counters:?}");
+    }
+}
+
+#[test]
+fn keys_answer_as_the_default_providers_without_a_device() {
+    examine("keys-none", "41", Devices::None);
+}
+
+#[test]
+fn keys_answer_as_the_default_providers_with_hardware() {
+    examine("keys-simulated", "42", Devices::Simulated);
+}
