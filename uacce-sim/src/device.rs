@@ -283,6 +283,8 @@ pub type Calls<'a> = MutexGuard<'a, Numbers>;
 pub struct Numbers {
     taken: Vec<bool>,
     next: u16,
+    /// Events left over by the last owner of each number.
+    events: Vec<u32>,
 }
 
 impl Device {
@@ -340,9 +342,9 @@ impl Device {
         Some(number)
     }
 
-    /// Gives a queue number back.
-    pub fn release(&self, calls: &mut Calls<'_>, number: u16) {
-        calls.release(number);
+    /// Gives a queue number back; so many events of it no `poll` has answered.
+    pub fn release(&self, calls: &mut Calls<'_>, number: u16, events: u32) {
+        calls.release(number, events);
         self.show(calls);
     }
 
@@ -358,7 +360,7 @@ impl Device {
 
 impl Numbers {
     fn new(count: u16) -> Self {
-        Self { taken: vec![false; usize::from(count)], next: 0 }
+        Self { taken: vec![false; usize::from(count)], next: 0, events: vec![0; usize::from(count)] }
     }
 
     /// Numbers are handed out cyclically, as the kernel's: a number just freed comes round last.
@@ -371,9 +373,17 @@ impl Numbers {
         u16::try_from(free).ok()
     }
 
-    fn release(&mut self, number: u16) {
+    /// Events that the last owner of this number left.
+    pub fn events(&self, number: u16) -> u32 {
+        self.events.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    fn release(&mut self, number: u16, events: u32) {
         if let Some(taken) = self.taken.get_mut(usize::from(number)) {
             *taken = false;
+        }
+        if let Some(left) = self.events.get_mut(usize::from(number)) {
+            *left = events;
         }
     }
 
@@ -493,9 +503,10 @@ mod tests {
     fn numbers_go_round() {
         let mut numbers = Numbers::new(3);
         assert_eq!([numbers.take(), numbers.take()], [Some(0), Some(1)]);
-        numbers.release(0);
+        numbers.release(0, 5);
         assert_eq!([numbers.take(), numbers.take(), numbers.take()], [Some(2), Some(0), None]);
-        numbers.release(1);
+        numbers.release(1, 0);
+        assert_eq!((numbers.events(0), numbers.events(1)), (5, 0));
         assert_eq!((numbers.free(), numbers.take()), (1, Some(1)));
     }
 }

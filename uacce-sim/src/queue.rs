@@ -72,12 +72,13 @@ impl Queue {
         }
         let mut calls = device.calls();
         let number = device.take(&mut calls).ok_or(libc::EBUSY)?;
-        let regions = build_regions(device, page_size, number);
+        // The vendors' count of events belongs to the number, and is not cleared for its next owner (uacce-qm §11 trap 8).
+        let regions = build_regions(device, page_size, number, calls.events(number));
         let (rings, doorbell) = match regions {
             Ok(regions) => regions,
             Err(error) => {
                 note!("{}: no memory for a queue: {error}", device.description.name());
-                device.release(&mut calls, number);
+                device.release(&mut calls, number, 0);
                 return Err(libc::ENOMEM);
             }
         };
@@ -90,7 +91,7 @@ impl Queue {
         device.health.enter(&line);
         // A reset that began before would not stop this queue.
         if let Some(errno) = refusal(device) {
-            device.release(&mut calls, number);
+            device.release(&mut calls, number, 0);
             return Err(errno);
         }
         drop(calls);
@@ -283,6 +284,7 @@ impl Queue {
         match self.device.description.kernel {
             Kernel::Mainline | Kernel::Kae => {
                 self.state = State::Zombie;
+                self.line.set_gone();
                 self.release_number(calls);
             }
             Kernel::Openeuler => self.state = State::Init,
@@ -298,7 +300,9 @@ impl Queue {
 
     fn release_number(&mut self, calls: &mut crate::device::Calls<'_>) {
         if let Some(number) = self.number.take() {
-            self.device.release(calls, number);
+            let at = device_control(&self.device, self.page_size) + control::EVENTS;
+            let events = self.doorbell.word32(at).load(Ordering::Relaxed);
+            self.device.release(calls, number, events);
         }
     }
 
@@ -397,7 +401,12 @@ fn device_control(device: &Device, page_size: usize) -> usize {
     device.description.doorbell_region_len(page_size)
 }
 
-fn build_regions(device: &Device, page_size: usize, number: u16) -> io::Result<(Region, Region)> {
+fn build_regions(
+    device: &Device,
+    page_size: usize,
+    number: u16,
+    left_over: u32,
+) -> io::Result<(Region, Region)> {
     let description = &device.description;
     let rings = Region::new(c"uacce-sim-rings", description.ring_region_len(page_size))?;
     // The kernel zeroes completions and status words at open, not the submission ring: whoever reads a slot it did not
@@ -413,6 +422,12 @@ fn build_regions(device: &Device, page_size: usize, number: u16) -> io::Result<(
     store(control::VERSION, u32::from(protocol::VERSION));
     store(control::QUEUE_NUMBER, u32::from(number));
     store(control::DOORBELL_OFFSET, u32::try_from(description.generation.doorbell().offset()).unwrap_or(0));
+    let readiness = match description.kernel {
+        Kernel::Mainline => control::READY_SCAN,
+        Kernel::Kae | Kernel::Openeuler => control::READY_COUNT,
+    };
+    store(control::READINESS, readiness);
+    store(control::EVENTS, left_over);
     store(control::POLLED, u32::from(description.service.doorbell == Doorbell::Poll));
     Ok((rings, doorbell))
 }

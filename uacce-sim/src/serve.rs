@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use uacce_sim_protocol::{REQUEST_LEN, Reply, Request, SOCKET_NAME};
+use uacce_sim_protocol::{PAGE_SIZE_NAME, REQUEST_LEN, Reply, Request, SOCKET_NAME};
 
 use crate::device::{Description, Device, Outside, build};
 use crate::fault::{Armed, Rule};
@@ -71,6 +71,11 @@ pub fn serve(settings: Settings) -> io::Result<()> {
     let mode = if settings.allow_other { 0o711 } else { 0o700 };
     fs::set_permissions(root, fs::Permissions::from_mode(mode))?;
     clear(root)?;
+    if let Some(size) = settings.devices.first().map(|device| device.page_size) {
+        if size != process::page_size() {
+            std::os::unix::fs::symlink(size.to_string(), root.join(PAGE_SIZE_NAME))?;
+        }
+    }
     let tracer = Arc::new(Tracer::default());
     if let Some(trace) = &settings.trace {
         let file = fs::File::create(&trace.path)
@@ -253,6 +258,8 @@ fn clear(root: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    // What a killed daemon left.
+    let _ = fs::remove_file(root.join(PAGE_SIZE_NAME));
     sysfs::remove(root);
     Ok(())
 }
@@ -261,6 +268,7 @@ fn remove(root: &Path, directory_too: bool) {
     let _ = fs::remove_file(root.join(SOCKET_NAME));
     let _ = fs::remove_file(root.join(watch::SOCKET_NAME));
     let _ = fs::remove_file(root.join(PID_NAME));
+    let _ = fs::remove_file(root.join(PAGE_SIZE_NAME));
     sysfs::remove(root);
     if directory_too {
         let _ = fs::remove_dir(root);

@@ -45,8 +45,8 @@ pub struct Health {
 pub struct Line {
     rings: Arc<Region>,
     doorbell: Arc<Region>,
-    /// Offset of the futex word in `doorbell`.
-    sequence: usize,
+    /// Offset of the control page in `doorbell`.
+    control: usize,
     started: AtomicBool,
     halted: AtomicBool,
     quiet: AtomicBool,
@@ -58,7 +58,7 @@ impl Line {
         Self {
             rings,
             doorbell,
-            sequence: control + control::SEQUENCE,
+            control,
             started: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
@@ -70,6 +70,11 @@ impl Line {
         for (offset, value) in registers {
             self.doorbell.word32(*offset).store(*value, Ordering::Relaxed);
         }
+    }
+
+    /// Nothing is told by `poll` any more (uacce-qm §2.7): put, or the device is removed.
+    pub fn set_gone(&self) {
+        self.doorbell.word32(self.control + control::GONE).store(1, Ordering::SeqCst);
     }
 
     /// A worker begins or ends.
@@ -89,8 +94,9 @@ impl Line {
 
     fn halt(&self) {
         self.halted.store(true, Ordering::SeqCst);
-        self.doorbell.word32(self.sequence).fetch_add(1, Ordering::SeqCst);
-        self.doorbell.wake(self.sequence);
+        let sequence = self.control + control::SEQUENCE;
+        self.doorbell.word32(sequence).fetch_add(1, Ordering::SeqCst);
+        self.doorbell.wake(sequence);
     }
 
     fn is_quiet(&self) -> bool {
@@ -161,6 +167,9 @@ fn take_course(device: &Device, trouble: Trouble) {
         thread::sleep(Duration::from_micros(200));
     }
     lines.iter().for_each(|line| line.set_status(RX));
+    if trouble == Trouble::Removal {
+        lines.iter().for_each(|line| line.set_gone());
+    }
     drop(lines);
     let shown = match trouble {
         Trouble::Reset(time) => {

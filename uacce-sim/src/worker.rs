@@ -145,6 +145,9 @@ impl Serving {
         let count = |offset: usize| plan.doorbell.word64(plan.control + offset).load(Ordering::Acquire);
         let (submissions_seen, completions_seen) =
             (count(control::SUBMISSION_COUNT), count(control::COMPLETION_COUNT));
+        for offset in [control::COMPLETIONS, control::POLLED_COMPLETIONS] {
+            plan.doorbell.word64(plan.control + offset).store(0, Ordering::Relaxed);
+        }
         if plan.service.doorbell == Doorbell::Poll {
             plan.doorbell.word64(plan.layout.offset()).store(NOT_RUNG, Ordering::SeqCst);
         }
@@ -399,6 +402,8 @@ impl Serving {
         rings.word32(at + 4).store(0, Ordering::Relaxed);
         rings.word32(at + 8).store(u32::from(slot) | u32::from(self.plan.number) << 16, Ordering::Relaxed);
         rings.word32(at + 12).store(u32::from(phase) << 16, Ordering::Release);
+        let written = self.plan.doorbell.word64(self.plan.control + control::COMPLETIONS);
+        written.fetch_add(1, Ordering::Release);
         self.completion_tail = (self.completion_tail + 1) % DEPTH;
         if self.completion_tail == 0 {
             self.phase = !self.phase;
@@ -414,6 +419,7 @@ impl Serving {
     /// finding the byte, which would then stay for ever. A flag without a byte only costs the handler one empty read.
     fn send_token(&mut self) {
         self.armed = false;
+        self.plan.doorbell.word32(self.plan.control + control::EVENTS).fetch_add(1, Ordering::Release);
         let socket = self.plan.socket.as_fd();
         let flag = self.plan.doorbell.word32(self.plan.control + control::TOKEN);
         flag.store(1, Ordering::SeqCst);

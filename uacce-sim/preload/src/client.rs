@@ -237,7 +237,8 @@ pub(crate) fn open(node: &[u8], flags: c_int) -> Result<c_int, Errno> {
     }
     allow_tracing(device.0);
     let memory = own_memory();
-    let wire = Request::open_message(node, flags as u32, page_size());
+    let shown = u32::try_from(root::page_size().unwrap_or_else(page_size)).unwrap_or(4096);
+    let wire = Request::open_message(node, flags as u32, shown);
     let gone = |errno| if errno == libc::ENODEV { libc::ENXIO } else { errno };
     // SAFETY: a message of our own.
     let end =
@@ -301,9 +302,13 @@ fn allow_tracing(device: c_int) {
     }
 }
 
-fn page_size() -> u32 {
-    // SAFETY: sysconf takes a number; this one reads what the kernel told at start.
-    u32::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+/// This machine's page size, whatever `sysconf` tells the program.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: takes a number; reads what the kernel told at start.
+    match unsafe { libc::getauxval(libc::AT_PAGESZ) } {
+        0 => 4096,
+        size => usize::try_from(size).unwrap_or(4096),
+    }
 }
 
 /// Carries an ioctl. The argument's bytes travel by the size in the command, and back where its direction says so.
@@ -401,7 +406,7 @@ pub(crate) unsafe fn map(
 
 /// A mapping's length as the kernel rounds it.
 fn whole_pages(len: usize) -> usize {
-    len.checked_next_multiple_of(page_size() as usize).unwrap_or(usize::MAX)
+    len.checked_next_multiple_of(page_size()).unwrap_or(usize::MAX)
 }
 
 /// # Safety
@@ -437,7 +442,7 @@ unsafe fn doorbell(
     memory: &Owned,
     visible: usize,
 ) -> Result<usize, Errno> {
-    let page = page_size() as usize;
+    let page = page_size();
     let behind = visible.checked_next_multiple_of(page).ok_or(libc::ENOMEM)?;
     let alias_len = behind.checked_add(page).ok_or(libc::ENOMEM)?;
     let both = libc::PROT_READ | libc::PROT_WRITE;

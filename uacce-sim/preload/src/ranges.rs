@@ -123,6 +123,16 @@ pub(crate) fn find(address: usize) -> Option<&'static Range> {
     (table.process.load(Ordering::Relaxed) == syscall::process_id()).then_some(range)
 }
 
+/// A range mapped from the descriptor with this inode.
+#[cfg_attr(test, allow(dead_code))]
+pub(crate) fn of_inode(inode: u64) -> Option<&'static Range> {
+    let table = table()?;
+    let range = in_use(table).find(|range| {
+        range.start.load(Ordering::Acquire) != 0 && range.inode.load(Ordering::Relaxed) == inode
+    })?;
+    (table.process.load(Ordering::Relaxed) == syscall::process_id()).then_some(range)
+}
+
 fn overlap(range: &Range, start: usize, end: usize) -> bool {
     let from = range.start.load(Ordering::Acquire);
     from != 0 && from < end && start < range.end.load(Ordering::Relaxed)

@@ -4,7 +4,7 @@
 use crate::syscall;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use uacce_sim_protocol::{ROOT_VARIABLE, SOCKET_NAME};
+use uacce_sim_protocol::{PAGE_SIZE_NAME, ROOT_VARIABLE, SOCKET_NAME};
 
 /// Longest directory name served, bytes. (A socket's name ends at 107, so real ones are shorter.)
 pub(crate) const ROOT_BYTES: usize = 256;
@@ -131,6 +131,38 @@ fn first_time() -> bool {
     }
     ROOT.state.store(if given.is_some() { PRESENT } else { ABSENT }, Ordering::Release);
     given.is_some()
+}
+
+/// The page size of the machine that is imitated, bytes; `None` where it is this machine's own.
+pub(crate) fn page_size() -> Option<usize> {
+    /// 0: not looked at; 1: this machine's.
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+    let known = SIZE.load(Ordering::Relaxed);
+    if known != 0 {
+        return (known > 1).then_some(known);
+    }
+    let mut name = [0; ROOT_BYTES + 16];
+    let mut digits = [0; 8];
+    let root = root()?;
+    name.get_mut(..root.len())?.copy_from_slice(root);
+    for (to, from) in name.iter_mut().skip(root.len()).zip(b"/".iter().chain(PAGE_SIZE_NAME.as_bytes())) {
+        *to = *from;
+    }
+    let arguments = [
+        syscall::fd(libc::AT_FDCWD),
+        name.as_ptr() as usize,
+        digits.as_mut_ptr() as usize,
+        digits.len(),
+        0,
+        0,
+    ];
+    // SAFETY: a NUL-terminated name; the kernel writes at most `digits.len()` bytes.
+    let len = unsafe { syscall::call(libc::SYS_readlinkat, arguments) }.unwrap_or(0);
+    let digits = digits.get(..len).unwrap_or_default();
+    let size =
+        digits.iter().fold(0, |size, digit: &u8| size * 10 + usize::from(digit.wrapping_sub(b'0') % 10));
+    SIZE.store(size.max(1), Ordering::Relaxed);
+    (size > 1).then_some(size)
 }
 
 /// The directory's name as the kernel knows it. `None` when there is none, or a longer one than is served.

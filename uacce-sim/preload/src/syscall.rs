@@ -77,15 +77,21 @@ pub(crate) unsafe fn exists(path: *const u8) -> bool {
 /// # Safety
 /// `path` points at a NUL-terminated string.
 pub(crate) unsafe fn identity(path: *const u8) -> Option<(u64, u64)> {
+    // SAFETY: the caller's promise.
+    unsafe { identity_at(libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW) }
+}
+
+/// Device and inode of what `path` (NUL-terminated) names from `directory`, by `AT_` flags.
+///
+/// # Safety
+/// `path` points at a NUL-terminated string.
+pub(crate) unsafe fn identity_at(
+    directory: libc::c_int,
+    path: *const u8,
+    flags: libc::c_int,
+) -> Option<(u64, u64)> {
     let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
-    let arguments = [
-        fd(libc::AT_FDCWD),
-        path as usize,
-        status.as_mut_ptr() as usize,
-        libc::AT_SYMLINK_NOFOLLOW as usize,
-        0,
-        0,
-    ];
+    let arguments = [fd(directory), path as usize, status.as_mut_ptr() as usize, fd(flags), 0, 0];
     // SAFETY: the path is the caller's promise; the buffer is a whole `struct stat`, read only on success.
     unsafe {
         call(libc::SYS_newfstatat, arguments).ok()?;

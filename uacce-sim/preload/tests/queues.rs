@@ -27,6 +27,16 @@ fn errors_and_mappings_are_the_kernels() {
     common::wait_until(|| session.free("hisi_hpre-0") == 64);
 }
 
+/// uacce-qm §2.7, each kernel's own.
+#[test]
+fn polls_are_answered_as_by_each_kernel() {
+    let program = compile("polls", &["-O1"]);
+    for kernel in ["mainline", "kae", "openeuler"] {
+        let session = Session::with(&["--kernel", kernel, "--device", "hpre", "--queues", "1"]);
+        assert_eq!(session.run(&program, &[kernel]), "done\n", "{kernel}");
+    }
+}
+
 #[test]
 fn stores_of_rust_programs_ring() {
     let session = Session::new();

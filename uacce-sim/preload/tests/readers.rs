@@ -32,11 +32,21 @@ fn shell_tools() {
     assert_eq!(sh("realpath /sys/class/uacce/hisi_zip-1"), link);
     assert_eq!(sh("cd /sys/class/uacce/hisi_zip-1 && /bin/pwd -P"), link);
     assert!(sh("grep -r . /sys/class/uacce/hisi_zip-1/").contains("hisi_zip-1/flags:"));
+    assert_eq!(sh("ls /dev | grep hisi"), "hisi_hpre-0\nhisi_zip-1\n");
+    assert_eq!(
+        sh("ls -d /dev/hisi_*; echo /dev/his*"),
+        "/dev/hisi_hpre-0\n/dev/hisi_zip-1\n/dev/hisi_hpre-0 /dev/hisi_zip-1\n"
+    );
+    assert_eq!(sh("find /dev -maxdepth 1 -name 'hisi*' | sort"), "/dev/hisi_hpre-0\n/dev/hisi_zip-1\n");
+    assert_eq!(
+        sh("[ -c /dev/hisi_zip-1 ] && stat -c %F:%t:%T /dev/hisi_zip-1"),
+        "character special file:f0:1\n"
+    );
     assert!(sh("wc -c /sys/class/uacce/hisi_zip-1/flags").ends_with("/sys/class/uacce/hisi_zip-1/flags\n"));
 }
 
 const PYTHON: &str = r#"
-import ctypes, errno, fcntl, glob, mmap, os, pathlib, select, struct
+import ctypes, errno, fcntl, glob, mmap, os, pathlib, select, stat, struct
 C = '/sys/class/uacce'
 assert sorted(os.listdir(C)) == ['hisi_hpre-0', 'hisi_zip-1']
 assert sorted(e.path for e in os.scandir(C)) == [C + '/hisi_hpre-0', C + '/hisi_zip-1']
@@ -49,6 +59,9 @@ os.chdir(C); print(os.getcwd()); assert os.getcwd() == C
 print([root for root, _, _ in os.walk(C, followlinks=False)])
 text = lambda name: open(C + '/hisi_zip-1/' + name).read()
 assert os.access(C + '/hisi_zip-1/api', os.R_OK) and text('api').startswith('hisi_qm_v')
+assert {'hisi_hpre-0', 'hisi_zip-1', 'null'} <= set(os.listdir('/dev'))
+assert sorted(glob.glob('/dev/hisi_*')) == ['/dev/hisi_hpre-0', '/dev/hisi_zip-1']
+assert stat.S_ISCHR(os.stat('/dev/hisi_zip-1').st_mode) and pathlib.Path('/dev/hisi_zip-1').is_char_device()
 fd = os.open('/dev/hisi_zip-1', os.O_RDWR | os.O_CLOEXEC)
 rings = mmap.mmap(fd, int(text('region_dus_size')), offset=mmap.PAGESIZE)
 bell = mmap.mmap(fd, int(text('region_mmio_size')))
@@ -89,6 +102,26 @@ fn every_call_of_libc() {
         let said = session.run(compile("paths", flags), &[]);
         assert!(said.ends_with("done\n"), "{flags:?}: {said}");
     }
+}
+
+#[test]
+fn nodes_and_numbers() {
+    let session = Session::new();
+    for level in ["-O0", "-O2"] {
+        let program = compile("nodes", &[level]);
+        for case in ["lists", "statuses", "numbers", "ranges"] {
+            assert_eq!(session.run(&program, &[case]), "done\n", "{case}");
+        }
+    }
+    common::wait_until(|| session.free("hisi_hpre-0") == 64);
+}
+
+/// A machine with larger pages: the program is told so, and everything fits.
+#[test]
+fn pages_of_another_machine() {
+    let session = Session::with(&["--page-size", "65536"]);
+    assert_eq!(session.run(compile("nodes", &["-O2"]), &["pages"]), "done\n");
+    assert_eq!(session.run("/usr/bin/getconf", &["PAGESIZE"]), "65536\n");
 }
 
 /// The directory reached by another spelling: the kernel answers with the one it knows.

@@ -32,11 +32,39 @@ fn without_a_root_nothing_is_added() {
 }
 
 #[test]
-fn a_set_user_id_program_is_left_alone() {
-    // The dynamic linker leaves the variable out there; a static program has no dynamic linker.
+fn a_static_program_is_left_alone() {
+    // It has no dynamic linker to load anything.
     let session = Session::new();
     let program = compile("unrelated", &["-O2", "-static"]);
     succeed(&mut session.command(program));
+}
+
+/// The dynamic linker takes no library from a user into a program with another's rights: it sees the real machine.
+#[test]
+fn a_set_user_id_program_is_left_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = succeed(Command::new("id").arg("-u")).stdout;
+    if user != b"0\n" {
+        println!("left out: only root can make a program that another user runs as root");
+        return;
+    }
+    let session = Session::with(&["--allow-other"]);
+    let top = session.root.parent().unwrap();
+    let (program, library) = (top.join("ls"), top.join("library.so"));
+    std::fs::set_permissions(top, PermissionsExt::from_mode(0o711)).unwrap();
+    std::fs::copy("/bin/ls", &program).unwrap();
+    std::fs::copy(&built().library, &library).unwrap();
+    let listed = |mode| {
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = session.command("/usr/bin/setpriv");
+        command.env_remove("LD_PRELOAD").args(["--reuid=65534", "--regid=65534", "--clear-groups", "env"]);
+        command.arg(format!("LD_PRELOAD={}", library.display()));
+        command.arg(&program).arg("/sys/class/uacce").output().unwrap()
+    };
+    let simulated = listed(0o755);
+    assert_eq!(String::from_utf8_lossy(&simulated.stdout), "hisi_hpre-0\nhisi_zip-1\n", "{simulated:?}");
+    let real = listed(0o4755);
+    assert!(!String::from_utf8_lossy(&real.stdout).contains("hisi_hpre-0"), "{real:?}");
 }
 
 /// Instructions of the program with `count` calls, as callgrind counts them. `root`: without the library, with it, with a root.

@@ -13,6 +13,9 @@ pub const VERSION: u16 = 1;
 pub const ROOT_VARIABLE: &str = "UACCE_SIM_ROOT";
 /// The socket's name inside that directory. Also there: `sys/…` and `dev/…`, ordinary files shown as `/sys/…`, `/dev/…`.
 pub const SOCKET_NAME: &str = "sock";
+/// A symbolic link inside that directory, to nowhere: its target is the page size of the machine that is imitated, in digits.
+/// Absent where it is this machine's.
+pub const PAGE_SIZE_NAME: &str = "page-size";
 /// Bytes of argument an ioctl can carry either way.
 pub const IOCTL_BYTES: usize = 64;
 /// Bytes of a [`Request`] on the wire.
@@ -110,6 +113,22 @@ pub mod control {
     pub const POLLED: usize = 264;
     /// u64, doorbells dropped because they named another queue.
     pub const FOREIGN: usize = 272;
+    /// u32, how `poll` answers: one of the `READY_` values.
+    pub const READINESS: usize = 280;
+    /// u32, 1: the device is gone or the queue was put; `poll` answers nothing any more.
+    pub const GONE: usize = 284;
+    /// u64, completion entries written since START.
+    pub const COMPLETIONS: usize = 320;
+    /// u32, events that no `poll` has answered yet; the daemon adds, the preload library takes.
+    pub const EVENTS: usize = 328;
+    /// u64, completion entries that a `poll` has passed over; the preload library's alone after START.
+    pub const POLLED_COMPLETIONS: usize = 384;
+    /// [`READINESS`]: whatever the kernel, as the token says.
+    pub const READY_TOKEN: u32 = 0;
+    /// [`READINESS`]: mainline's (uacce-qm §2.7): entries of the expected phase behind those that a `poll` passed over.
+    pub const READY_SCAN: u32 = 1;
+    /// [`READINESS`]: the vendors': one answer per event.
+    pub const READY_COUNT: u32 = 2;
 }
 
 /// Where a request's name or argument bytes, and a reply's bytes, begin.

@@ -1,6 +1,7 @@
 //! Calls that walk directories inside libc, where no other interposed call is met on the way.
 #![expect(unsafe_code, reason = "replaces libc functions")]
 
+use super::nodes;
 use super::paths::show;
 use crate::errno;
 use crate::path::{self, Kind};
@@ -30,7 +31,15 @@ macro_rules! scan {
             let at = AT_FDCWD;
             $(let at = $directory;)?
             // SAFETY: the program's promise to libc.
-            unsafe { path::at(at, name, |to| next($(scan!(@ pass to $directory),)? to.name, list, filter, order)) }
+            unsafe {
+                path::at(at, name, |to| {
+                    let nodes = match to.kind {
+                        Kind::Foreign => nodes::scan(to.directory, to.name, list, filter, order),
+                        _ => None,
+                    };
+                    nodes.unwrap_or_else(|| next($(scan!(@ pass to $directory),)? to.name, list, filter, order))
+                })
+            }
         }
     )* };
     (@ c_int $directory:ident) => { c_int };
@@ -68,8 +77,12 @@ macro_rules! glob {
             // SAFETY: the program's promise to libc.
             unsafe {
                 path::at(AT_FDCWD, pattern, |to| {
-                    let result = next(to.name, flags, on_error, found);
-                    if result == 0 && to.kind != Kind::Foreign {
+                    let go = |flags| next(to.name, flags, on_error, found);
+                    if to.kind == Kind::Foreign {
+                        return nodes::glob_nodes(pattern, flags, found, go);
+                    }
+                    let result = go(flags);
+                    if result == 0 {
                         show_all(found.cast(), flags);
                     }
                     result

@@ -16,7 +16,7 @@ const QUEUE: c_uint = b'H' as c_uint;
 const START: c_uint = 0x5700;
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn ioctl(descriptor: c_int, request: c_ulong, argument: usize) -> c_int {
+pub(super) unsafe extern "C" fn ioctl(descriptor: c_int, request: c_ulong, argument: usize) -> c_int {
     // The kernel's command is 32 bits wide, whatever the program's library makes of it.
     #[expect(clippy::cast_possible_truncation, reason = "as the kernel does")]
     let command = request as c_uint;
@@ -40,8 +40,7 @@ unsafe extern "C" fn ioctl(descriptor: c_int, request: c_ulong, argument: usize)
 }
 
 fn page() -> usize {
-    // SAFETY: sysconf takes a number; this one reads what the kernel told at start.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+    client::page_size()
 }
 
 fn whole_pages(len: usize) -> usize {
@@ -92,7 +91,7 @@ unsafe fn map(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn mmap(
+pub(super) unsafe extern "C" fn mmap(
     at: usize,
     len: size_t,
     prot: c_int,
@@ -105,7 +104,7 @@ unsafe extern "C" fn mmap(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn mmap64(
+pub(super) unsafe extern "C" fn mmap64(
     at: usize,
     len: size_t,
     prot: c_int,
@@ -118,7 +117,7 @@ unsafe extern "C" fn mmap64(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn munmap(at: usize, len: size_t) -> c_int {
+pub(super) unsafe extern "C" fn munmap(at: usize, len: size_t) -> c_int {
     if !ranges::never() && len != 0 && at % page() == 0 && ranges::touches(at, whole_pages(len)) {
         // Out of the table first: a store after this is a plain fault.
         ranges::forget(at, whole_pages(len));
@@ -128,7 +127,7 @@ unsafe extern "C" fn munmap(at: usize, len: size_t) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn mremap(
+pub(super) unsafe extern "C" fn mremap(
     at: usize,
     len: size_t,
     new_len: size_t,
@@ -156,7 +155,7 @@ fn protect(at: usize, end: usize, prot: c_int) -> Result<c_int, i32> {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn mprotect(at: usize, len: size_t, prot: c_int) -> c_int {
+pub(super) unsafe extern "C" fn mprotect(at: usize, len: size_t, prot: c_int) -> c_int {
     if ranges::never() || at % page() != 0 || !ranges::touches(at, whole_pages(len)) {
         // SAFETY: the program's promise to libc.
         let result = unsafe { syscall::call(libc::SYS_mprotect, [at, len, syscall::fd(prot), 0, 0, 0]) };

@@ -5,9 +5,13 @@
 //! and pointers exactly so.
 
 mod lists;
+mod machine;
 mod memory;
+mod nodes;
 mod open;
 mod paths;
+mod polls;
+mod raw;
 mod signals;
 mod walks;
 

@@ -50,7 +50,7 @@ fn reaches_driver(target: &Target<'_>, flags: c_int) -> bool {
 macro_rules! opening {
     ($($symbol:literal $name:ident($($directory:ident)?);)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($directory: c_int,)? name: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+        pub(super) unsafe extern "C" fn $name($($directory: c_int,)? name: *const c_char, flags: c_int, mode: mode_t) -> c_int {
             #[allow(unused_variables)]
             let at = AT_FDCWD;
             $(let at = $directory;)?
@@ -104,7 +104,7 @@ opening! {
 macro_rules! creating {
     ($($symbol:literal $name:ident;)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(name: *const c_char, mode: mode_t) -> c_int {
+        pub(super) unsafe extern "C" fn $name(name: *const c_char, mode: mode_t) -> c_int {
             let Some(next) = next!($symbol => fn(*const c_char, mode_t) -> c_int) else {
                 errno::write(libc::ENOSYS);
                 return -1;
@@ -183,7 +183,7 @@ unsafe fn stream(
 macro_rules! streams {
     ($($symbol:literal $name:ident;)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(name: *const c_char, mode: *const c_char) -> *mut c_void {
+        pub(super) unsafe extern "C" fn $name(name: *const c_char, mode: *const c_char) -> *mut c_void {
             let Some(next) = next!($symbol => fn(*const c_char, *const c_char) -> *mut c_void) else {
                 errno::write(libc::ENOSYS);
                 return core::ptr::null_mut();
@@ -204,7 +204,7 @@ streams! {
 macro_rules! restreams {
     ($($symbol:literal $name:ident;)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(name: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
+        pub(super) unsafe extern "C" fn $name(name: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
             let Some(next) = next!($symbol => fn(*const c_char, *const c_char, *mut c_void) -> *mut c_void) else {
                 errno::write(libc::ENOSYS);
                 return core::ptr::null_mut();

@@ -1,6 +1,7 @@
 //! Calls that take one path: it is led to where it really lies. Answers that are paths lose the daemon's directory.
 #![expect(unsafe_code, reason = "replaces libc functions")]
 
+use super::nodes;
 use crate::real::next;
 use crate::{errno, path, root};
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -9,34 +10,36 @@ use libc::{AT_FDCWD, size_t, ssize_t};
 /// `symbol name(arguments) -> result else failure, at (directory, path) => target (arguments for the next definition)`.
 macro_rules! follow {
     ($($symbol:literal $name:ident($($argument:ident: $type:ty),*) -> $result:ty, else $failure:expr,
-        at ($directory:expr, $path:expr) => $target:ident ($($pass:expr),*);)*) => { $(
+        at ($directory:expr, $path:expr) => $target:ident ($($pass:expr),*) $(=> $after:tt)?;)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+        pub(super) unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             let Some(next) = next!($symbol => fn($($type),*) -> $result) else {
                 errno::write(libc::ENOSYS);
                 return $failure;
             };
             // SAFETY: the path is a C string and the rest as the function demands, by the program's promise to libc.
-            unsafe { path::at($directory, $path, |$target| next($($pass),*)) }
+            unsafe { path::at($directory, $path, |$target| follow!(@ $($after)? $target, next($($pass),*))) }
         }
     )* };
+    (@ $target:ident, $result:expr) => { $result };
+    (@ ($after:path, $status:ident) $target:ident, $result:expr) => { $after(&$target, $result, $status) };
 }
 
 follow! {
     c"stat" stat(name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (to.name, status);
+        at (AT_FDCWD, name) => to (to.name, status) => (nodes::status, status);
     c"stat64" stat64(name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (to.name, status);
+        at (AT_FDCWD, name) => to (to.name, status) => (nodes::status, status);
     c"lstat" lstat(name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (to.name, status);
+        at (AT_FDCWD, name) => to (to.name, status) => (nodes::status, status);
     c"lstat64" lstat64(name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (to.name, status);
+        at (AT_FDCWD, name) => to (to.name, status) => (nodes::status, status);
     c"fstatat" fstatat(directory: c_int, name: *const c_char, status: *mut c_void, flags: c_int) -> c_int, else -1,
-        at (directory, name) => to (to.directory, to.name, status, flags);
+        at (directory, name) => to (to.directory, to.name, status, flags) => (nodes::status, status);
     c"fstatat64" fstatat64(directory: c_int, name: *const c_char, status: *mut c_void, flags: c_int) -> c_int, else -1,
-        at (directory, name) => to (to.directory, to.name, status, flags);
+        at (directory, name) => to (to.directory, to.name, status, flags) => (nodes::status, status);
     c"statx" statx(directory: c_int, name: *const c_char, flags: c_int, mask: c_uint, status: *mut c_void) -> c_int,
-        else -1, at (directory, name) => to (to.directory, to.name, flags, mask, status);
+        else -1, at (directory, name) => to (to.directory, to.name, flags, mask, status) => (nodes::extended_status, status);
     c"access" access(name: *const c_char, mode: c_int) -> c_int, else -1,
         at (AT_FDCWD, name) => to (to.name, mode);
     c"euidaccess" euidaccess(name: *const c_char, mode: c_int) -> c_int, else -1,
@@ -65,34 +68,32 @@ follow! {
         at (AT_FDCWD, name) => to (to.name, list, size);
     c"llistxattr" llistxattr(name: *const c_char, list: *mut c_char, size: size_t) -> ssize_t, else -1,
         at (AT_FDCWD, name) => to (to.name, list, size);
-    c"opendir" opendir(name: *const c_char) -> *mut c_void, else core::ptr::null_mut(),
-        at (AT_FDCWD, name) => to (to.name);
 }
 
 // Programs built before glibc 2.33 reach stat through these; libraries without them never call here.
 #[cfg(target_arch = "x86_64")]
 follow! {
     c"__xstat" __xstat(version: c_int, name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (version, to.name, status);
+        at (AT_FDCWD, name) => to (version, to.name, status) => (nodes::status, status);
     c"__xstat64" __xstat64(version: c_int, name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (version, to.name, status);
+        at (AT_FDCWD, name) => to (version, to.name, status) => (nodes::status, status);
     c"__lxstat" __lxstat(version: c_int, name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (version, to.name, status);
+        at (AT_FDCWD, name) => to (version, to.name, status) => (nodes::status, status);
     c"__lxstat64" __lxstat64(version: c_int, name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (version, to.name, status);
+        at (AT_FDCWD, name) => to (version, to.name, status) => (nodes::status, status);
     c"__fxstatat" __fxstatat(version: c_int, directory: c_int, name: *const c_char, status: *mut c_void, flags: c_int)
-        -> c_int, else -1, at (directory, name) => to (version, to.directory, to.name, status, flags);
+        -> c_int, else -1, at (directory, name) => to (version, to.directory, to.name, status, flags) => (nodes::status, status);
     c"__fxstatat64" __fxstatat64(version: c_int, directory: c_int, name: *const c_char, status: *mut c_void, flags: c_int)
-        -> c_int, else -1, at (directory, name) => to (version, to.directory, to.name, status, flags);
+        -> c_int, else -1, at (directory, name) => to (version, to.directory, to.name, status, flags) => (nodes::status, status);
 }
 #[cfg(target_arch = "aarch64")]
 follow! {
     c"__xstat" __xstat(version: c_int, name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (version, to.name, status);
+        at (AT_FDCWD, name) => to (version, to.name, status) => (nodes::status, status);
     c"__lxstat" __lxstat(version: c_int, name: *const c_char, status: *mut c_void) -> c_int, else -1,
-        at (AT_FDCWD, name) => to (version, to.name, status);
+        at (AT_FDCWD, name) => to (version, to.name, status) => (nodes::status, status);
     c"__fxstatat" __fxstatat(version: c_int, directory: c_int, name: *const c_char, status: *mut c_void, flags: c_int)
-        -> c_int, else -1, at (directory, name) => to (version, to.directory, to.name, status, flags);
+        -> c_int, else -1, at (directory, name) => to (version, to.directory, to.name, status, flags) => (nodes::status, status);
 }
 
 /// How many bytes at the start of an answer a program must not see.
@@ -134,7 +135,7 @@ unsafe fn show_link(answer: *mut c_char, len: ssize_t) -> ssize_t {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn readlink(name: *const c_char, answer: *mut c_char, size: size_t) -> ssize_t {
+pub(super) unsafe extern "C" fn readlink(name: *const c_char, answer: *mut c_char, size: size_t) -> ssize_t {
     let Some(next) = next!(c"readlink" => fn(*const c_char, *mut c_char, size_t) -> ssize_t) else {
         errno::write(libc::ENOSYS);
         return -1;
@@ -144,7 +145,7 @@ unsafe extern "C" fn readlink(name: *const c_char, answer: *mut c_char, size: si
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn readlinkat(
+pub(super) unsafe extern "C" fn readlinkat(
     directory: c_int,
     name: *const c_char,
     answer: *mut c_char,
@@ -159,7 +160,7 @@ unsafe extern "C" fn readlinkat(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __readlink_chk(
+pub(super) unsafe extern "C" fn __readlink_chk(
     name: *const c_char,
     answer: *mut c_char,
     size: size_t,
@@ -175,7 +176,7 @@ unsafe extern "C" fn __readlink_chk(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __readlinkat_chk(
+pub(super) unsafe extern "C" fn __readlinkat_chk(
     directory: c_int,
     name: *const c_char,
     answer: *mut c_char,
@@ -197,7 +198,7 @@ unsafe extern "C" fn __readlinkat_chk(
 // glibc's realpath makes its own system calls, so the name goes in translated and the answer comes out translated.
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn realpath(name: *const c_char, answer: *mut c_char) -> *mut c_char {
+pub(super) unsafe extern "C" fn realpath(name: *const c_char, answer: *mut c_char) -> *mut c_char {
     let Some(next) = next!(c"realpath" => fn(*const c_char, *mut c_char) -> *mut c_char) else {
         errno::write(libc::ENOSYS);
         return core::ptr::null_mut();
@@ -207,7 +208,11 @@ unsafe extern "C" fn realpath(name: *const c_char, answer: *mut c_char) -> *mut 
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __realpath_chk(name: *const c_char, answer: *mut c_char, room: size_t) -> *mut c_char {
+pub(super) unsafe extern "C" fn __realpath_chk(
+    name: *const c_char,
+    answer: *mut c_char,
+    room: size_t,
+) -> *mut c_char {
     let Some(next) = next!(c"__realpath_chk" => fn(*const c_char, *mut c_char, size_t) -> *mut c_char) else {
         errno::write(libc::ENOSYS);
         return core::ptr::null_mut();
@@ -217,7 +222,7 @@ unsafe extern "C" fn __realpath_chk(name: *const c_char, answer: *mut c_char, ro
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn canonicalize_file_name(name: *const c_char) -> *mut c_char {
+pub(super) unsafe extern "C" fn canonicalize_file_name(name: *const c_char) -> *mut c_char {
     let Some(next) = next!(c"canonicalize_file_name" => fn(*const c_char) -> *mut c_char) else {
         errno::write(libc::ENOSYS);
         return core::ptr::null_mut();
@@ -230,7 +235,7 @@ unsafe extern "C" fn canonicalize_file_name(name: *const c_char) -> *mut c_char 
 macro_rules! working_directory {
     ($($symbol:literal $name:ident($($argument:ident: $type:ty),*);)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($argument: $type),*) -> *mut c_char {
+        pub(super) unsafe extern "C" fn $name($($argument: $type),*) -> *mut c_char {
             let Some(next) = next!($symbol => fn($($type),*) -> *mut c_char) else {
                 errno::write(libc::ENOSYS);
                 return core::ptr::null_mut();

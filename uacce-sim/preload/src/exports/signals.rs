@@ -7,7 +7,7 @@ use crate::real::next;
 use crate::{errno, ranges, root, trap};
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
-use libc::{SIGSEGV, sigset_t, size_t};
+use libc::{SIGSEGV, sigset_t};
 
 type Handler = usize;
 const FAILED: Handler = libc::SIG_ERR;
@@ -155,10 +155,10 @@ unsafe fn unblock(set: *mut sigset_t) {
 }
 
 /// A set without SIGSEGV, kept while a call looks at it.
-struct Lighter(MaybeUninit<sigset_t>);
+pub(super) struct Lighter(MaybeUninit<sigset_t>);
 
 impl Lighter {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(MaybeUninit::uninit())
     }
 
@@ -166,7 +166,7 @@ impl Lighter {
     ///
     /// # Safety
     /// `set` is null or a whole set.
-    unsafe fn of(&mut self, set: *const sigset_t) -> *const sigset_t {
+    pub(super) unsafe fn of(&mut self, set: *const sigset_t) -> *const sigset_t {
         // SAFETY: the caller's promise.
         unsafe {
             if set.is_null() || root::root().is_none() || set.cast::<u64>().read_unaligned() & SEGV_BIT == 0 {
@@ -265,8 +265,6 @@ macro_rules! waits {
 }
 
 waits! {
-    c"ppoll" ppoll(descriptors: *mut c_void, count: libc::nfds_t, timeout: *const c_void; mask);
-    c"__ppoll_chk" __ppoll_chk(descriptors: *mut c_void, count: libc::nfds_t, timeout: *const c_void; mask; room: size_t);
     c"pselect" pselect(count: c_int, read: *mut c_void, write: *mut c_void, except: *mut c_void, timeout: *const c_void; mask);
     c"epoll_pwait" epoll_pwait(waiter: c_int, events: *mut c_void, room: c_int, timeout: c_int; mask);
     c"epoll_pwait2" epoll_pwait2(waiter: c_int, events: *mut c_void, room: c_int, timeout: *const c_void; mask);

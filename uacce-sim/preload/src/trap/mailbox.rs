@@ -18,19 +18,19 @@ const DUPLICATES: i32 = 1024;
 
 /// A mapped control page.
 #[derive(Clone, Copy)]
-struct Control(usize);
+pub(super) struct Control(pub(super) usize);
 
 impl Control {
     /// # Safety
     /// `offset` is that of a 32-bit word of a mapped control page.
-    unsafe fn word(&self, offset: usize) -> &AtomicU32 {
+    pub(super) unsafe fn word(&self, offset: usize) -> &AtomicU32 {
         // SAFETY: the caller's promise; pages are aligned, and the protocol's offsets too.
         unsafe { &*((self.0 + offset) as *const AtomicU32) }
     }
 
     /// # Safety
     /// `offset` is that of a 64-bit word of a mapped control page.
-    unsafe fn long(&self, offset: usize) -> &AtomicU64 {
+    pub(super) unsafe fn long(&self, offset: usize) -> &AtomicU64 {
         // SAFETY: as in `word`.
         unsafe { &*((self.0 + offset) as *const AtomicU64) }
     }
@@ -132,7 +132,7 @@ unsafe fn ring(range: &Range, control: Control, doorbell: usize, word: u64) {
 ///
 /// # Safety
 /// The control page is mapped.
-unsafe fn drain(range: &Range, control: Control) {
+pub(super) unsafe fn drain(range: &Range, control: Control) {
     // SAFETY: the control page is mapped.
     let token = unsafe { control.word(control::TOKEN) };
     if token.load(Ordering::Relaxed) == 0 || token.swap(0, Ordering::AcqRel) == 0 {

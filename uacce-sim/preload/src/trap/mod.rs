@@ -8,6 +8,7 @@
 #[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
 mod context;
 mod mailbox;
+mod ready;
 
 use crate::decode::Effect;
 use crate::disposition::{self, Action};
@@ -16,6 +17,8 @@ use context::Context;
 use core::sync::atomic::{AtomicBool, Ordering};
 #[cfg_attr(test, allow(unused_imports))]
 pub(crate) use mailbox::inode_of;
+#[cfg_attr(test, allow(unused_imports))]
+pub(crate) use ready::Poll;
 
 static EVER: AtomicBool = AtomicBool::new(false);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
