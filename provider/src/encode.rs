@@ -1,6 +1,6 @@
 //! The bytes that a private operation signs: EMSA-PKCS1-v1_5 and EMSA-PSS (RFC 8017 §9), exactly as OpenSSL makes them.
 
-/// A digest that an RSA signature can name.
+/// A digest that a signature can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is the digest's own name")]
 pub enum DigestKind {
@@ -18,6 +18,7 @@ pub enum DigestKind {
     Sha3Len384,
     Sha3Len512,
     Ripemd160,
+    Sm3,
 }
 
 impl DigestKind {
@@ -37,6 +38,7 @@ impl DigestKind {
         Self::Sha3Len384,
         Self::Sha3Len512,
         Self::Ripemd160,
+        Self::Sm3,
     ];
 
     /// OpenSSL's first name for it.
@@ -47,6 +49,11 @@ impl DigestKind {
     /// Length of its value in bytes.
     pub fn len_bytes(self) -> usize {
         self.row().1
+    }
+
+    /// Whether RSA signatures of every OpenSSL 3 can name it.
+    pub fn is_in_rsa(self) -> bool {
+        self != Self::Sm3
     }
 
     /// Contents of its object identifier in DER; empty for MD5-SHA1, which TLS 1.0 signs bare (RFC 4346 §4.7).
@@ -70,6 +77,8 @@ impl DigestKind {
             Self::Sha3Len384 => ("SHA3-384", 48, b"\x60\x86\x48\x01\x65\x03\x04\x02\x09"),
             Self::Sha3Len512 => ("SHA3-512", 64, b"\x60\x86\x48\x01\x65\x03\x04\x02\x0a"),
             Self::Ripemd160 => ("RIPEMD-160", 20, b"\x2b\x24\x03\x02\x01"),
+            // Which versions name it in RSA signatures differs: never here.
+            Self::Sm3 => ("SM3", 32, b""),
         }
     }
 }
@@ -93,7 +102,7 @@ pub fn pkcs1(encoded: &mut [u8], message: &[u8]) -> Option<()> {
 /// As [`pkcs1`], with `value` in a `DigestInfo` that names `digest`; parameters are NULL, as RFC 8017 asks.
 /// `None`: `value` is not that digest's length, or too long.
 pub fn pkcs1_digest(encoded: &mut [u8], digest: DigestKind, value: &[u8]) -> Option<()> {
-    if value.len() != digest.len_bytes() {
+    if value.len() != digest.len_bytes() || !digest.is_in_rsa() {
         return None;
     }
     let identifier = digest.object_identifier();
@@ -182,9 +191,47 @@ pub fn mgf1(
     Some(())
 }
 
+/// Bytes of the longest [`ecdsa`] signature whose numbers take at most `number_len_bytes` in DER.
+pub fn ecdsa_max_len_bytes(number_len_bytes: usize) -> usize {
+    let contents = 2 * (2 + number_len_bytes);
+    contents + if contents < 0x80 { 2 } else { 3 }
+}
+
+/// A signature of r and s, big-endian, as DER (RFC 3279 §2.2.3). `None`: longer than any curve's.
+pub fn ecdsa(r: &[u8], s: &[u8]) -> Option<Vec<u8>> {
+    let mut contents = Vec::with_capacity(r.len() + s.len() + 6);
+    for number in [r, s] {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count().min(number.len().saturating_sub(1));
+        let number = number.get(zeros..)?;
+        // Highest bit set: a zero in front keeps it positive.
+        let sign: &[u8] = if number.first()? & 0x80 == 0 { &[] } else { &[0] };
+        let len = u8::try_from(sign.len() + number.len()).ok().filter(|len| *len < 0x80)?;
+        contents.extend([0x02, len]);
+        contents.extend(sign);
+        contents.extend(number);
+    }
+    let len = u8::try_from(contents.len()).ok()?;
+    let mut encoded = if len < 0x80 { vec![0x30, len] } else { vec![0x30, 0x81, len] };
+    encoded.append(&mut contents);
+    Some(encoded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn miri_der_of_signatures() {
+        assert_eq!(ecdsa(&[0, 0, 1], &[0x80]).unwrap(), [0x30, 7, 2, 1, 1, 2, 2, 0, 0x80]);
+        assert_eq!(ecdsa(&[0, 0], &[0x7f, 0]).unwrap(), [0x30, 7, 2, 1, 0, 2, 2, 0x7f, 0]);
+        let longest = ecdsa(&[0xff; 48], &[0xff; 48]).unwrap();
+        assert_eq!(longest.len(), ecdsa_max_len_bytes(49));
+        let p521 = ecdsa(&[0x01; 66], &[0x01; 66]).unwrap();
+        assert_eq!(p521[..3], [0x30, 0x81, 136]);
+        assert_eq!(p521.len(), ecdsa_max_len_bytes(66));
+        assert!(ecdsa(&[1; 128], &[1]).is_none());
+        assert!(ecdsa(&[], &[1]).is_none());
+    }
 
     #[test]
     fn miri_pkcs1_needs_eight_padding_bytes() {
@@ -212,7 +259,7 @@ mod tests {
 
     #[test]
     fn miri_every_digest_fits_the_smallest_modulus() {
-        for digest in DigestKind::ALL {
+        for digest in DigestKind::ALL.iter().filter(|digest| digest.is_in_rsa()) {
             let mut encoded = [0; 128];
             let value = [1; MAX_DIGEST_LEN_BYTES];
             assert_eq!(

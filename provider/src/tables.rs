@@ -9,7 +9,9 @@ use crate::ffi::bindings::{
     Algorithm, Dispatch, asym_cipher as cipher_ids, keyexch as exchange_ids, keymgmt as key_ids, operation,
     provider, signature as sig_ids,
 };
-use crate::ffi::fallback::{ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType};
+use crate::ffi::fallback::{
+    ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType, SignatureFunctions, SignatureType,
+};
 
 /// The provider's own functions.
 pub(crate) static PROVIDER: [Dispatch; 8] = [
@@ -108,33 +110,46 @@ fn exchange_of<R: exchange::Row>(functions: &ExchangeFunctions) -> Vec<Dispatch>
     table
 }
 
-/// RSA signatures.
-static RSA_SIGNATURES: [Dispatch; 24] = [
-    Dispatch::new(sig_ids::SIGNATURE_NEWCTX, signature::newctx),
-    Dispatch::new(sig_ids::SIGNATURE_FREECTX, signature::freectx),
-    Dispatch::new(sig_ids::SIGNATURE_DUPCTX, signature::dupctx),
-    Dispatch::new(sig_ids::SIGNATURE_SIGN_INIT, signature::sign_init),
-    Dispatch::new(sig_ids::SIGNATURE_SIGN, signature::sign),
-    Dispatch::new(sig_ids::SIGNATURE_VERIFY_INIT, signature::verify_init),
-    Dispatch::new(sig_ids::SIGNATURE_VERIFY, signature::verify),
-    Dispatch::new(sig_ids::SIGNATURE_VERIFY_RECOVER_INIT, signature::verify_recover_init),
-    Dispatch::new(sig_ids::SIGNATURE_VERIFY_RECOVER, signature::verify_recover),
-    Dispatch::new(sig_ids::SIGNATURE_DIGEST_SIGN_INIT, signature::digest_sign_init),
-    Dispatch::new(sig_ids::SIGNATURE_DIGEST_SIGN_UPDATE, signature::digest_sign_update),
-    Dispatch::new(sig_ids::SIGNATURE_DIGEST_SIGN_FINAL, signature::digest_sign_final),
-    Dispatch::new(sig_ids::SIGNATURE_DIGEST_VERIFY_INIT, signature::digest_verify_init),
-    Dispatch::new(sig_ids::SIGNATURE_DIGEST_VERIFY_UPDATE, signature::digest_verify_update),
-    Dispatch::new(sig_ids::SIGNATURE_DIGEST_VERIFY_FINAL, signature::digest_verify_final),
-    Dispatch::new(sig_ids::SIGNATURE_GET_CTX_PARAMS, signature::get_ctx_params),
-    Dispatch::new(sig_ids::SIGNATURE_GETTABLE_CTX_PARAMS, signature::gettable_ctx_params),
-    Dispatch::new(sig_ids::SIGNATURE_SET_CTX_PARAMS, signature::set_ctx_params),
-    Dispatch::new(sig_ids::SIGNATURE_SETTABLE_CTX_PARAMS, signature::settable_ctx_params),
-    Dispatch::new(sig_ids::SIGNATURE_GET_CTX_MD_PARAMS, signature::get_ctx_md_params),
-    Dispatch::new(sig_ids::SIGNATURE_GETTABLE_CTX_MD_PARAMS, signature::gettable_ctx_md_params),
-    Dispatch::new(sig_ids::SIGNATURE_SET_CTX_MD_PARAMS, signature::set_ctx_md_params),
-    Dispatch::new(sig_ids::SIGNATURE_SETTABLE_CTX_MD_PARAMS, signature::settable_ctx_md_params),
-    Dispatch::END,
-];
+/// The functions of a signature algorithm, in the running core's own shape.
+fn signature_table(signature_type: SignatureType, functions: &SignatureFunctions) -> Vec<Dispatch> {
+    match signature_type {
+        SignatureType::Rsa => signature_of::<signature::Rsa>(functions),
+        SignatureType::Ecdsa => signature_of::<signature::Ecdsa>(functions),
+        SignatureType::Sm2 => signature_of::<signature::Sm2>(functions),
+    }
+}
+
+fn signature_of<R: signature::Row>(functions: &SignatureFunctions) -> Vec<Dispatch> {
+    let mut table = vec![
+        Dispatch::new(sig_ids::SIGNATURE_NEWCTX, signature::newctx::<R>),
+        Dispatch::new(sig_ids::SIGNATURE_FREECTX, signature::freectx),
+        Dispatch::new(sig_ids::SIGNATURE_DUPCTX, signature::dupctx),
+        Dispatch::new(sig_ids::SIGNATURE_SIGN_INIT, signature::sign_init),
+        Dispatch::new(sig_ids::SIGNATURE_SIGN, signature::sign),
+        Dispatch::new(sig_ids::SIGNATURE_VERIFY_INIT, signature::verify_init),
+        Dispatch::new(sig_ids::SIGNATURE_VERIFY, signature::verify),
+        Dispatch::new(sig_ids::SIGNATURE_DIGEST_SIGN_INIT, signature::digest_sign_init),
+        Dispatch::new(sig_ids::SIGNATURE_DIGEST_SIGN_UPDATE, signature::digest_sign_update),
+        Dispatch::new(sig_ids::SIGNATURE_DIGEST_SIGN_FINAL, signature::digest_sign_final),
+        Dispatch::new(sig_ids::SIGNATURE_DIGEST_VERIFY_INIT, signature::digest_verify_init),
+        Dispatch::new(sig_ids::SIGNATURE_DIGEST_VERIFY_UPDATE, signature::digest_verify_update),
+        Dispatch::new(sig_ids::SIGNATURE_DIGEST_VERIFY_FINAL, signature::digest_verify_final),
+        Dispatch::new(sig_ids::SIGNATURE_GET_CTX_PARAMS, signature::get_ctx_params),
+        Dispatch::new(sig_ids::SIGNATURE_GETTABLE_CTX_PARAMS, signature::gettable_ctx_params::<R>),
+        Dispatch::new(sig_ids::SIGNATURE_SET_CTX_PARAMS, signature::set_ctx_params),
+        Dispatch::new(sig_ids::SIGNATURE_SETTABLE_CTX_PARAMS, signature::settable_ctx_params::<R>),
+        Dispatch::new(sig_ids::SIGNATURE_GET_CTX_MD_PARAMS, signature::get_ctx_md_params),
+        Dispatch::new(sig_ids::SIGNATURE_GETTABLE_CTX_MD_PARAMS, signature::gettable_ctx_md_params),
+        Dispatch::new(sig_ids::SIGNATURE_SET_CTX_MD_PARAMS, signature::set_ctx_md_params),
+        Dispatch::new(sig_ids::SIGNATURE_SETTABLE_CTX_MD_PARAMS, signature::settable_ctx_md_params),
+    ];
+    if functions.recovers() {
+        table.push(Dispatch::new(sig_ids::SIGNATURE_VERIFY_RECOVER_INIT, signature::verify_recover_init));
+        table.push(Dispatch::new(sig_ids::SIGNATURE_VERIFY_RECOVER, signature::verify_recover));
+    }
+    table.push(Dispatch::END);
+    table
+}
 
 /// RSA encryption.
 static RSA_CIPHERS: [Dispatch; 12] = [
@@ -194,8 +209,16 @@ impl Tables {
             exchanges.push(offer.row(&listed.names, table, c"warpdrive key exchange"));
         }
         let mut signatures = Vec::new();
-        if let Some(listed) = fallback.signatures().filter(|_| config.offers(Operation::RsaSignature)) {
-            signatures.push(offer.row(&listed.names, &RSA_SIGNATURES[..], c"warpdrive RSA signatures"));
+        for signature_type in SignatureType::ALL {
+            let operation = match signature_type {
+                SignatureType::Rsa => Operation::RsaSignature,
+                SignatureType::Ecdsa => Operation::Ecdsa,
+                SignatureType::Sm2 => Operation::Sm2Signature,
+            };
+            let listed = fallback.signatures(signature_type).filter(|_| config.offers(operation));
+            let Some(listed) = listed else { continue };
+            let table = signature_table(signature_type, listed.functions());
+            signatures.push(offer.row(&listed.names, table, c"warpdrive signatures"));
         }
         let mut ciphers = Vec::new();
         if let Some(listed) = fallback.ciphers().filter(|_| config.offers(Operation::RsaEncryption)) {

@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Devices, Scratch, said, succeed};
+use warpdrive::stats::Row;
 
 /// Runs a program that prints what it expects of each row (`ROW hardware N`, `ROW software N`: where the operations go when
 /// there is a device), and compares the counters.
@@ -82,6 +83,42 @@ fn same_decryptions_without_a_device() {
 fn same_decryptions_from_hardware() {
     let scratch = Scratch::new("cipher-simulated");
     compare(&scratch, "cipher", &["20264", &cases(), "1"], Devices::Simulated);
+}
+
+/// Signatures with keys on curves: how many each row has is told, and each is counted once.
+fn curves(name: &str, seed: &str, devices: Devices) {
+    let scratch = Scratch::new(name);
+    let program = scratch.compile("curve");
+    let sequences = cases().parse::<u32>().expect("a number") * 2;
+    let output = succeed(scratch.command(program, devices).args([seed, &sequences.to_string()]));
+    let told: BTreeMap<String, u64> = said(&output)
+        .lines()
+        .filter_map(|line| line.split_once(" done "))
+        .map(|(row, done)| (row.to_owned(), done.parse().expect("a number")))
+        .collect();
+    let rows = scratch.take_counters();
+    let done = |row: &Row| row.hardware + row.software.values().sum::<u64>();
+    assert_eq!(rows.iter().map(|(name, row)| (name.clone(), done(row))).collect::<BTreeMap<_, _>>(), told);
+    for (name, row) in rows {
+        let reasons: Vec<&str> = row.software.keys().map(String::as_str).collect();
+        if devices == Devices::None {
+            assert_eq!((row.hardware, reasons), (0, vec!["no-device"]), "{name}");
+        } else {
+            // Odd curves, deterministic nonces, digests of the default provider's own, digests of zero.
+            assert!(reasons.iter().all(|reason| *reason == "unsupported"), "{name}: {row:?}");
+            assert_eq!(row.hardware > 0, name != "ecdsa-other-sign", "{name}: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn same_signatures_on_curves_without_a_device() {
+    curves("curve-none", "3", Devices::None);
+}
+
+#[test]
+fn same_signatures_on_curves_from_hardware() {
+    curves("curve-simulated", "4", Devices::Simulated);
 }
 
 /// How many cases each key gets; `WARPDRIVE_DIFFERENTIAL_CASES` asks for more than a usual run takes the time for.

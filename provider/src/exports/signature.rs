@@ -1,4 +1,4 @@
-//! The functions of the RSA signature, as libcrypto calls them.
+//! The functions of signature algorithms, as libcrypto calls them.
 //!
 //! # Safety
 //! libcrypto calls these functions, as `provider-signature(7)` says: contexts are those that [`newctx`] or [`dupctx`] handed
@@ -11,11 +11,31 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::ffi::bindings::Param;
+use crate::ffi::fallback::SignatureType;
 use crate::ffi::guard::guard;
 use crate::ffi::handle::{Input, Output, borrow, boxed, enter, enter_mut, free_boxed, share};
 use crate::ffi::params::{Params, ParamsToFill};
 use crate::ops::keymgmt::Key;
 use crate::ops::signature::Signature;
+
+/// A signature algorithm, as a parameter of the functions below.
+pub(crate) trait Row {
+    /// Which one.
+    const TYPE: SignatureType;
+}
+
+macro_rules! rows {
+    ($($name:ident)*) => { $(
+        /// Stands for the signature algorithm of this name.
+        pub(crate) struct $name;
+
+        impl Row for $name {
+            const TYPE: SignatureType = SignatureType::$name;
+        }
+    )* };
+}
+
+rows! { Rsa Ecdsa Sm2 }
 
 /// # Safety
 /// `text` is null or a string that lives for the length of the call.
@@ -24,12 +44,15 @@ unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
-pub(crate) unsafe extern "C" fn newctx(instance: *mut c_void, properties: *const c_char) -> *mut c_void {
+pub(crate) unsafe extern "C" fn newctx<R: Row>(
+    instance: *mut c_void,
+    properties: *const c_char,
+) -> *mut c_void {
     // SAFETY: our instance and a string or null.
     unsafe {
         enter(instance, |_: &Context| {
             share(instance)
-                .and_then(|context| Signature::new(context, text(properties)))
+                .and_then(|context| Signature::new(context, R::TYPE, text(properties)))
                 .map_or(std::ptr::null_mut(), boxed)
         })
     }
@@ -183,9 +206,14 @@ setters! { set_ctx_params as set_params set_ctx_md_params as set_digest_params }
 
 macro_rules! lists {
     ($($name:ident as $method:ident)*) => { $(
-        pub(crate) unsafe extern "C" fn $name(context: *mut c_void, instance: *mut c_void) -> *const Param {
+        pub(crate) unsafe extern "C" fn $name<R: Row>(
+            context: *mut c_void,
+            instance: *mut c_void,
+        ) -> *const Param {
             // SAFETY: our instance, and our context or null.
-            unsafe { enter(instance, |instance: &Context| Signature::$method(borrow(context), instance)) }
+            unsafe {
+                enter(instance, |instance: &Context| Signature::$method(borrow(context), R::TYPE, instance))
+            }
         }
     )* };
 }

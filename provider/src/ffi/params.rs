@@ -62,6 +62,16 @@ impl<'a> Params<'a> {
         Some(bytes.iter().any(|byte| *byte != 0))
     }
 
+    /// A copy of the bytes under `key`.
+    pub(crate) fn octets(self, key: &CStr) -> Option<Vec<u8>> {
+        let (_, param) = self.iter().find(|(name, _)| *name == key)?;
+        if param.data_type != Param::OCTET_STRING || param.data.is_null() {
+            return None;
+        }
+        // SAFETY: `new`'s promise covers the `data_size` bytes at `data`.
+        Some(unsafe { std::slice::from_raw_parts(param.data.cast::<u8>(), param.data_size) }.to_vec())
+    }
+
     /// The number under `key`, big-endian, as wide as it was sent.
     pub(crate) fn big_number(self, key: &CStr) -> Option<Zeroizing<Vec<u8>>> {
         let (_, param) = self.iter().find(|(name, _)| *name == key)?;

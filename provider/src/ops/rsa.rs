@@ -7,7 +7,7 @@ use warpdrive::{Algorithm, Outcome, Reason as Why, Verdict, note_software, previ
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::ffi::fallback::SignatureContext;
+use crate::ffi::fallback::{SignatureContext, SignatureType};
 use crate::ffi::handle::{Input, Output};
 use crate::ffi::params::{Own, to_send};
 use crate::ops::keymgmt::Key;
@@ -71,7 +71,8 @@ pub(super) fn private(
 
 /// Whether `answer`^e mod n is `input`, by the default provider's own public operation.
 fn gives_back(key: &Key, device: &DeviceKey, answer: &[u8], input: &[u8]) -> bool {
-    let Some(mut opener) = SignatureContext::new(key.software().fallback(), None) else { return false };
+    let fallback = key.software().fallback();
+    let Some(mut opener) = SignatureContext::new(fallback, SignatureType::Rsa, None) else { return false };
     let public = device.opener(key.software());
     let mut padding = NONE;
     let array = [Own::int(c"pad-mode", &mut padding), Own::END];

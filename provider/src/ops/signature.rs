@@ -1,41 +1,74 @@
-//! RSA signatures: a context of the default provider keeps the parameters and does whatever stays in software; private
-//! operations that may go to hardware are encoded here and handed to the core.
+//! Signatures: a context of the default provider keeps the parameters and does whatever stays in software; private
+//! operations that may go to hardware are prepared here, by the room of their key type, and handed to the core.
 //!
 //! While a digest-sign may still go to hardware, the message is hashed beside that context (by the default provider's
 //! digest functions) and the context is not fed. When hardware does not answer, a second context signs the finished digest.
 
-use std::cell::Cell;
+mod curve;
+mod rsa;
+
 use std::ffi::{CStr, CString, c_int};
 use std::sync::Arc;
 
-use warpdrive::Reason as Why;
+use warpdrive::{Algorithm, Reason as Why};
 
 use crate::context::Context;
 use crate::encode;
 use crate::error::Reason;
 use crate::ffi::bindings::Param;
-use crate::ffi::fallback::{Digest, DigestContext, Fallback, Parameters, SignatureContext};
+use crate::ffi::fallback::{
+    CurveParameters, Digest, DigestContext, Parameters, SignatureContext, SignatureType,
+};
 use crate::ffi::handle::{Input, Output, Reports};
-use crate::ffi::params::{Own, Params, ParamsToFill, to_send};
-use crate::ffi::random;
+use crate::ffi::params::{Params, ParamsToFill};
 use crate::ops::keymgmt::Key;
 use crate::ops::keymgmt::rsa::DeviceKey;
-use crate::ops::rsa::{MAX_LEN_BYTES, NONE, count, may_use_device, private};
+use crate::ops::rsa::{MAX_LEN_BYTES, count};
 
-/// Padding modes (`RSA_*_PADDING` in `openssl/rsa.h`).
-const PKCS1: c_int = 1;
-const PSS: c_int = 6;
+/// What signature contexts themselves can be told (EVP_SIGNATURE-RSA(7), EVP_SIGNATURE-ECDSA(7), EVP_SIGNATURE-SM2(7)).
+const SIGNATURE_PARAMETERS: [&CStr; 9] = [
+    c"digest",
+    c"properties",
+    c"pad-mode",
+    c"saltlen",
+    c"mgf1-digest",
+    c"mgf1-properties",
+    c"digest-size",
+    c"nonce-type",
+    c"distid",
+];
 
-/// What a signature context itself can be told (EVP_SIGNATURE-RSA(7)).
-const SIGNATURE_PARAMETERS: [&CStr; 6] =
-    [c"digest", c"properties", c"pad-mode", c"saltlen", c"mgf1-digest", c"mgf1-properties"];
+/// Which implementations were asked for: a second context must not differ.
+#[derive(Clone, Default)]
+struct Properties {
+    /// The query string of the application's fetches.
+    fetch: Option<CString>,
+    digest: Option<CString>,
+    mask: Option<CString>,
+}
+
+/// What a context of the default provider has been told, as it tells it itself.
+enum Told {
+    Rsa(Parameters),
+    Curve(CurveParameters),
+}
+
+/// A signature prepared for the device.
+enum Prepared<'a> {
+    /// The encoded message, as long as the modulus.
+    Rsa(&'a DeviceKey, Vec<u8>),
+    Curve(curve::Prepared<'a>),
+}
 
 /// A signature context as libcrypto holds it.
 pub(crate) struct Signature {
     context: Arc<Context>,
-    properties: Option<CString>,
-    digest_properties: Option<CString>,
-    mask_properties: Option<CString>,
+    signature_type: SignatureType,
+    properties: Properties,
+    /// SM2: who signs.
+    identity: Vec<u8>,
+    /// It was told something that only the default provider understands.
+    is_theirs: bool,
     /// Parameters, verification, and every software operation.
     software: SignatureContext,
     /// The key that `software` uses; `None` when that is not known.
@@ -50,20 +83,31 @@ enum Message {
     /// No digest-sign is running, or the default provider's context is fed.
     Theirs,
     /// Hashed here.
-    Ours(DigestContext),
+    Ours(Running),
     /// Hashed here and signed. The default provider's context has not been told yet; see [`Signature::settle`].
     Ended,
 }
 
+/// A digest that runs here.
+struct Running {
+    context: DigestContext,
+    /// SM2: what is still to be fed before the message, by this digest.
+    identity: Option<Digest>,
+}
+
 impl Signature {
-    pub(crate) fn new(context: Arc<Context>, properties: Option<&CStr>) -> Option<Self> {
-        let software = SignatureContext::new(context.fallback()?, properties)?;
-        let properties = properties.map(CStr::to_owned);
+    pub(crate) fn new(
+        context: Arc<Context>,
+        signature_type: SignatureType,
+        properties: Option<&CStr>,
+    ) -> Option<Self> {
+        let software = SignatureContext::new(context.fallback()?, signature_type, properties)?;
         Some(Self {
             context,
-            properties,
-            digest_properties: None,
-            mask_properties: None,
+            signature_type,
+            properties: Properties { fetch: properties.map(CStr::to_owned), ..Properties::default() },
+            identity: Vec::new(),
+            is_theirs: false,
             software,
             key: None,
             is_signing: false,
@@ -75,15 +119,19 @@ impl Signature {
     pub(crate) fn duplicate(&self) -> Option<Self> {
         Some(Self {
             context: Arc::clone(&self.context),
+            signature_type: self.signature_type,
             properties: self.properties.clone(),
-            digest_properties: self.digest_properties.clone(),
-            mask_properties: self.mask_properties.clone(),
+            identity: self.identity.clone(),
+            is_theirs: self.is_theirs,
             software: self.software.duplicate()?,
             key: self.key.clone(),
             is_signing: self.is_signing,
             message: match &self.message {
                 Message::Theirs => Message::Theirs,
-                Message::Ours(digest) => Message::Ours(digest.duplicate()?),
+                Message::Ours(running) => Message::Ours(Running {
+                    context: running.context.duplicate()?,
+                    identity: running.identity,
+                }),
                 Message::Ended => Message::Ended,
             },
         })
@@ -102,18 +150,66 @@ impl Signature {
         if key.is_some() {
             self.key = key;
         }
-        self.note_properties(params);
+        self.note(params);
         begun
     }
 
-    /// Remembers which implementations of digests were asked for: a second context must not differ.
-    fn note_properties(&mut self, params: Params<'_>) {
+    /// Remembers of `params`, which the default provider's context took, what it does not tell again.
+    fn note(&mut self, params: Params<'_>) {
         for (name, _) in params.iter() {
             if name == c"properties" {
-                self.digest_properties = params.text(name);
+                self.properties.digest = params.text(name);
             } else if name == c"mgf1-properties" {
-                self.mask_properties = params.text(name);
+                self.properties.mask = params.text(name);
+            } else if name == c"distid" {
+                self.identity = params.octets(name).unwrap_or_default();
+            } else if name == c"kat" {
+                // Nonces for known answers.
+                self.is_theirs = true;
             }
+        }
+    }
+
+    /// The row under which private operations with `key` are counted.
+    fn algorithm(&self, key: &Key) -> Algorithm {
+        match self.signature_type {
+            SignatureType::Rsa => key.rsa_algorithm(),
+            other => curve::algorithm(other, key),
+        }
+    }
+
+    /// Whether a signature with `key` is worth preparing for hardware.
+    fn may_use_device(&self, key: &Key) -> Result<(), Why> {
+        match self.signature_type {
+            _ if self.is_theirs => Err(Why::Unsupported),
+            SignatureType::Rsa => crate::ops::rsa::may_use_device(&self.context, key),
+            _ => curve::may_use_device(self.algorithm(key), key),
+        }
+    }
+
+    fn told(&mut self) -> Option<Told> {
+        match self.signature_type {
+            SignatureType::Rsa => self.software.parameters().map(Told::Rsa),
+            _ => self.software.curve_parameters().map(Told::Curve),
+        }
+    }
+
+    /// A signature of `value` for the device. An error for whatever the default provider must do, or refuse, itself.
+    fn prepare<'a>(&self, key: &'a Key, told: &Told, value: &[u8], room: usize) -> Result<Prepared<'a>, Why> {
+        match told {
+            Told::Rsa(parameters) => rsa::prepare(self.software.fallback(), key, parameters, value, room)
+                .map(|(device, encoded)| Prepared::Rsa(device, encoded)),
+            Told::Curve(parameters) => {
+                curve::prepare(self.signature_type, key, parameters, value, room).map(Prepared::Curve)
+            }
+        }
+    }
+
+    /// A context of the default provider that signs digests with `key` under the same parameters as this one.
+    fn second(&self, key: &Key, told: &Told) -> Option<SignatureContext> {
+        match told {
+            Told::Rsa(parameters) => rsa::second(&self.context, &self.properties, key, parameters),
+            Told::Curve(parameters) => curve::second(self.signature_type, &self.properties, key, parameters),
         }
     }
 
@@ -145,19 +241,21 @@ impl Signature {
         }
         let key = if self.is_signing { self.key.clone() } else { None };
         let Some(key) = key else { return self.software.sign(output, message) };
-        let algorithm = key.rsa_algorithm();
-        let prepared = may_use_device(&self.context, &key)
-            .and_then(|()| self.software.parameters().ok_or(Why::Unsupported))
-            .and_then(|parameters| {
-                let mut value = [0; MAX_LEN_BYTES];
-                let len = message.copy_to(&mut value).ok_or(Why::Unsupported)?;
-                self.encode(&key, &parameters, value.get(..len).unwrap_or_default(), output.size())
-            });
+        let algorithm = self.algorithm(&key);
+        let mut room = [0; MAX_LEN_BYTES];
+        let len = message.copy_to(&mut room);
+        let value = len.and_then(|len| room.get(..len)).ok_or(Why::Unsupported);
+        let prepared = self.may_use_device(&key).and(value).and_then(|value| {
+            let told = self.told().ok_or(Why::Unsupported)?;
+            self.prepare(&key, &told, value, output.size()).map(|prepared| (value, prepared))
+        });
         match prepared {
-            Ok((device, encoded)) => {
+            Ok((value, prepared)) => {
                 let context = Arc::clone(&self.context);
-                let software = &mut self.software;
-                deliver(&context, &key, device, &encoded, output, |output| software.sign(output, message))
+                let (signature_type, software) = (self.signature_type, &mut self.software);
+                prepared.deliver(&context, signature_type, &key, value, output, |output| {
+                    software.sign(output, message)
+                })
             }
             Err(reason) => {
                 let signed = self.software.sign(output, message);
@@ -197,28 +295,57 @@ impl Signature {
         // A parameter of the digest itself: its owner runs it.
         let is_plain = params.iter().all(|(name, _)| SIGNATURE_PARAMETERS.contains(&name));
         if self.begin(begun, key, params) == 1 && is_plain {
-            if let Some(digest) = self.own_digest() {
-                self.message = Message::Ours(digest);
+            if let Some(running) = self.own_digest() {
+                self.message = Message::Ours(running);
             }
         }
         begun
     }
 
     /// The digest to run here, when the signature may go to hardware.
-    fn own_digest(&mut self) -> Option<DigestContext> {
+    fn own_digest(&mut self) -> Option<Running> {
         let key = self.key.clone()?;
-        may_use_device(&self.context, &key).ok()?;
-        let parameters = self.software.parameters()?;
-        let digest = signable(self.software.fallback(), &parameters).ok()??;
-        key.rsa()?;
-        DigestContext::new(self.software.fallback(), digest)
+        self.may_use_device(&key).ok()?;
+        let told = self.told()?;
+        let fallback = self.software.fallback();
+        let digest = match &told {
+            Told::Rsa(parameters) => {
+                key.rsa()?;
+                rsa::digest_of(fallback, parameters)
+            }
+            Told::Curve(parameters) => {
+                key.ec_signer()?;
+                curve::digest_of(self.signature_type, fallback, parameters)
+            }
+        };
+        let digest = digest.ok()??;
+        let identity = (self.signature_type == SignatureType::Sm2).then_some(digest);
+        Some(Running { context: DigestContext::new(fallback, digest)?, identity })
     }
 
     pub(crate) fn digest_sign_update(&mut self, data: Input<'_>) -> c_int {
         self.settle();
+        self.begin_message();
         match &mut self.message {
-            Message::Ours(digest) => c_int::from(digest.update(data)),
+            Message::Ours(running) => c_int::from(running.context.update(data)),
             _ => self.software.digest_sign_update(data),
+        }
+    }
+
+    /// Before the first byte of a message: an SM2 signer's identity goes into the digest, and can be changed no more. When that
+    /// cannot be done here, the default provider's context takes the message.
+    fn begin_message(&mut self) {
+        let Message::Ours(running) = &mut self.message else { return };
+        let Some(sm3) = running.identity.take() else { return };
+        let fallback = self.software.fallback();
+        let fed = self.key.as_ref().is_some_and(|key| {
+            curve::feed_identity(fallback, sm3, &mut running.context, key, &self.identity)
+        });
+        let core = self.context.core();
+        // It hashes the identity now, and so refuses another one from here on.
+        let nothing = Input::from(&[][..]);
+        if !fed || !core.without_errors(|| self.software.digest_sign_update(nothing) == 1) {
+            self.message = Message::Theirs;
         }
     }
 
@@ -228,15 +355,16 @@ impl Signature {
             // Consumes nothing.
             return self.software.digest_sign_final(output);
         }
+        self.begin_message();
         match std::mem::replace(&mut self.message, Message::Ended) {
             Message::Theirs | Message::Ended => {
                 self.message = Message::Theirs;
                 let signed = self.software.digest_sign_final(output);
                 let Some(key) = &self.key else { return signed };
-                let reason = may_use_device(&self.context, key).err().unwrap_or(Why::Unsupported);
-                count(key.rsa_algorithm(), reason, key.len_bytes(), signed)
+                let reason = self.may_use_device(key).err().unwrap_or(Why::Unsupported);
+                count(self.algorithm(key), reason, key.len_bytes(), signed)
             }
-            Message::Ours(digest) => self.sign_digest(digest, output).unwrap_or_else(|| {
+            Message::Ours(running) => self.sign_digest(running.context, output).unwrap_or_else(|| {
                 Reason::Internal.raise(self.context.core(), c"digest_sign_final", "");
                 0
             }),
@@ -251,78 +379,16 @@ impl Signature {
         if !digest.finish(value) {
             return None;
         }
-        let parameters = self.software.parameters()?;
-        let context = Arc::clone(&self.context);
-        let prepared = self.encode(&key, &parameters, value, output.size());
+        let told = self.told()?;
         let software = |output: &mut Output<'_>| {
-            self.second(&key, &parameters).map_or(0, |mut second| second.sign(output, Input::from(&*value)))
+            self.second(&key, &told).map_or(0, |mut second| second.sign(output, Input::from(&*value)))
         };
-        Some(match prepared {
-            Ok((device, encoded)) => deliver(&context, &key, device, &encoded, output, software),
-            Err(reason) => count(key.rsa_algorithm(), reason, key.len_bytes(), software(output)),
+        Some(match self.prepare(&key, &told, value, output.size()) {
+            Ok(prepared) => {
+                prepared.deliver(&self.context, self.signature_type, &key, value, output, software)
+            }
+            Err(reason) => count(self.algorithm(&key), reason, key.len_bytes(), software(output)),
         })
-    }
-
-    /// A context of the default provider that signs digests with `key` under the same parameters as this one.
-    fn second(&self, key: &Key, parameters: &Parameters) -> Option<SignatureContext> {
-        let mut second = SignatureContext::new(self.software.fallback(), self.properties.as_deref())?;
-        let (mut padding, mut salt_len) = (parameters.padding, parameters.salt_len);
-        // One after the other, as the application told them: together, or the other way round, some are refused.
-        let mut digest = vec![Own::text(c"digest", &parameters.digest)];
-        digest.extend(self.digest_properties.as_deref().map(|text| Own::text(c"properties", text)));
-        digest.push(Own::END);
-        if second.sign_init(Some(key.software()), to_send(&digest)) != 1 {
-            return None;
-        }
-        let padding = Own::int(c"pad-mode", &mut padding);
-        let told = match parameters.padding {
-            // As every context begins.
-            PKCS1 => 1,
-            PSS => {
-                let mask = Own::text(c"mgf1-digest", &parameters.mask_digest);
-                let mut params = vec![padding, Own::int(c"saltlen", &mut salt_len), mask];
-                params
-                    .extend(self.mask_properties.as_deref().map(|text| Own::text(c"mgf1-properties", text)));
-                params.push(Own::END);
-                second.set_params(to_send(&params))
-            }
-            // Refused with some digests, and in force nevertheless: so it is in the context that the application told.
-            _ => {
-                let core = self.context.core();
-                core.without_errors(|| second.set_params(to_send(&[padding, Own::END])));
-                1
-            }
-        };
-        (told == 1).then_some(second)
-    }
-
-    /// The bytes the device is to sign. An error for whatever the default provider must do, or refuse, itself.
-    fn encode<'a>(
-        &self,
-        key: &'a Key,
-        parameters: &Parameters,
-        value: &[u8],
-        room: usize,
-    ) -> Result<(&'a DeviceKey, Vec<u8>), Why> {
-        let fallback = self.software.fallback();
-        let digest = signable(fallback, parameters)?;
-        let device = key.rsa().ok_or(Why::Unsupported)?;
-        let len = device.modulus.len();
-        if room < len {
-            return Err(Why::Unsupported);
-        }
-        let mut encoded = vec![0; len];
-        let done = match (parameters.padding, digest) {
-            (PKCS1, Some(digest)) => encode::pkcs1_digest(&mut encoded, digest.kind(), value),
-            (PKCS1, None) => encode::pkcs1(&mut encoded, value),
-            (NONE, None) if value.len() == len && *value < *device.modulus => {
-                encoded.copy_from_slice(value);
-                Some(())
-            }
-            (PSS, Some(digest)) => pss(fallback, digest, parameters.salt_len, &mut encoded, value),
-            _ => None,
-        };
-        done.map(|()| (device, encoded)).ok_or(Why::Unsupported)
     }
 
     pub(crate) fn digest_verify_init(
@@ -352,7 +418,7 @@ impl Signature {
         self.settle();
         let set = self.software.set_params(params);
         if set == 1 {
-            self.note_properties(params);
+            self.note(params);
         }
         set
     }
@@ -366,7 +432,7 @@ impl Signature {
         let set = self.software.set_digest_params(params);
         match &mut self.message {
             // The digest that runs here must not miss what its twin was told.
-            Message::Ours(digest) if set == 1 => digest.set_params(params),
+            Message::Ours(running) if set == 1 => running.context.set_params(params),
             _ => set,
         }
     }
@@ -380,16 +446,26 @@ impl Signature {
     }
 
     /// What a context can tell; it may be absent.
-    pub(crate) fn gettable_params(signature: Option<&Self>, context: &Context) -> *const Param {
+    pub(crate) fn gettable_params(
+        signature: Option<&Self>,
+        signature_type: SignatureType,
+        context: &Context,
+    ) -> *const Param {
         context.fallback().map_or(std::ptr::null(), |fallback| {
-            fallback.signature_gettable_params(signature.map(|signature| &signature.software))
+            let own = signature.map(|signature| &signature.software);
+            fallback.signature_gettable_params(signature_type, own)
         })
     }
 
     /// What a context can be told; it may be absent.
-    pub(crate) fn settable_params(signature: Option<&Self>, context: &Context) -> *const Param {
+    pub(crate) fn settable_params(
+        signature: Option<&Self>,
+        signature_type: SignatureType,
+        context: &Context,
+    ) -> *const Param {
         context.fallback().map_or(std::ptr::null(), |fallback| {
-            fallback.signature_settable_params(signature.map(|signature| &signature.software))
+            let own = signature.map(|signature| &signature.software);
+            fallback.signature_settable_params(signature_type, own)
         })
     }
 }
@@ -400,53 +476,20 @@ impl Reports for Signature {
     }
 }
 
-/// The digest of a signature that we can encode, if it has one.
-/// # Errors
-/// [`Why::Unsupported`]: a padding, digest or mask of the default provider's own.
-fn signable(fallback: &Fallback, parameters: &Parameters) -> Result<Option<Digest>, Why> {
-    let digest = if parameters.digest.is_empty() {
-        None
-    } else {
-        Some(fallback.digest(&parameters.digest).ok_or(Why::Unsupported)?)
-    };
-    let same_mask = || {
-        parameters.mask_digest.is_empty()
-            || fallback.digest(&parameters.mask_digest).map(|mask| mask.kind())
-                == digest.map(|digest| digest.kind())
-    };
-    match (parameters.padding, digest) {
-        (PKCS1, _) | (NONE, None) => Ok(digest),
-        (PSS, Some(_)) if same_mask() => Ok(digest),
-        _ => Err(Why::Unsupported),
+impl Prepared<'_> {
+    /// Has the core sign, and gives the caller whatever comes of it. `value` is what was prepared.
+    fn deliver(
+        &self,
+        context: &Context,
+        signature_type: SignatureType,
+        key: &Key,
+        value: &[u8],
+        output: &mut Output<'_>,
+        software: impl FnOnce(&mut Output<'_>) -> c_int,
+    ) -> c_int {
+        match self {
+            Self::Rsa(device, encoded) => rsa::deliver(context, key, device, encoded, output, software),
+            Self::Curve(prepared) => curve::deliver(signature_type, prepared, value, output, software),
+        }
     }
-}
-
-fn pss(
-    fallback: &Arc<Fallback>,
-    digest: Digest,
-    salt_len: c_int,
-    encoded: &mut [u8],
-    value: &[u8],
-) -> Option<()> {
-    let len = encode::pss_salt_len_bytes(salt_len, digest.kind(), encoded.len())?;
-    let mut salt = [0; MAX_LEN_BYTES];
-    let salt = salt.get_mut(..len)?;
-    if !random::fill(salt) {
-        return None;
-    }
-    encode::pss(encoded, digest.kind(), value, salt, |parts, out| digest.of(fallback, parts, out))
-}
-
-/// Signs `encoded` and gives the caller whatever comes of it.
-fn deliver(
-    context: &Context,
-    key: &Key,
-    device: &DeviceKey,
-    encoded: &[u8],
-    output: &mut Output<'_>,
-    software: impl FnOnce(&mut Output<'_>) -> c_int,
-) -> c_int {
-    let output = Cell::new(Some(output));
-    let put = |answer: &[u8]| output.take().map_or(0, |output| c_int::from(output.put(answer)));
-    private(context, key, device, encoded, put, || output.take().map_or(0, software))
 }

@@ -150,15 +150,16 @@ static void encode_tls(struct question *question, unsigned char *em, size_t len)
     case 4:
         version ^= 1u << dice(16);
         question->made = "version";
-        good = question->negotiated != 0 && version == question->negotiated;
         break;
     case 5:
         version = question->negotiated;
         question->made = "negotiated version";
-        good = question->negotiated != 0 || version == question->client;
         break;
     default:;
     }
+    /* OpenSSL takes the negotiated version for a signed number; two bytes of it count. */
+    good = good && ((version & 0xffff) == (question->client & 0xffff) ||
+                    ((int)question->negotiated > 0 && (version & 0xffff) == (question->negotiated & 0xffff)));
     secret[0] = (unsigned char)(version >> 8);
     secret[1] = (unsigned char)version;
     memset(question->secret, 0, SECRET);

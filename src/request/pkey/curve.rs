@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use once_cell::race::OnceBox;
+use zeroize::Zeroizing;
 
 use super::field::{Equation, Modulus, WIDEST_BYTES, ecdsa_agrees, in_range, sm2_agrees};
 use super::number::{bits, is_odd, place, place_any, strip_public};
@@ -194,6 +195,12 @@ impl Curve {
     /// Bytes of the order, and of r and s in signatures.
     pub fn order_len_bytes(&self) -> usize {
         self.0.order_len_bytes
+    }
+
+    /// Whether a number, big-endian, is in 1..n: a private scalar, or a nonce. Takes the same time for all numbers of one length.
+    pub fn takes_scalar(&self, number: &[u8]) -> bool {
+        let mut field = Zeroizing::new(vec![0; self.0.width_bytes]);
+        self.padded(number, &mut field).is_some() && self.is_scalar(&field)
     }
 
     /// Bytes of one field in the device's buffers: 32, 48 or 72.

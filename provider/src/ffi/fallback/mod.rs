@@ -19,7 +19,9 @@ pub(crate) use asym_cipher::{AsymCipherContext, AsymCipherFunctions, CipherParam
 pub(crate) use digest::{Digest, DigestContext};
 pub(crate) use exchange::{ExchangeContext, ExchangeFunctions, ExchangeType};
 pub(crate) use key::{Generation, Key, KeyFunctions, KeyType};
-pub(crate) use signature::{Parameters, SignatureContext, SignatureFunctions};
+pub(crate) use signature::{
+    CurveParameters, Parameters, SignatureContext, SignatureFunctions, SignatureType,
+};
 
 use super::bindings::{Algorithm, Callback, Dispatch, operation, provider};
 use super::upcalls::Held;
@@ -75,7 +77,7 @@ pub(crate) struct Fallback {
     context: *mut c_void,
     keys: Vec<(KeyType, Listed<KeyFunctions>)>,
     exchanges: Vec<(ExchangeType, Listed<ExchangeFunctions>)>,
-    signatures: Option<Listed<SignatureFunctions>>,
+    signatures: Vec<(SignatureType, Listed<SignatureFunctions>)>,
     digests: OnceBox<Vec<Digest>>,
     ciphers: Option<Listed<AsymCipherFunctions>>,
     query: provider::QueryOperation,
@@ -102,7 +104,7 @@ impl Fallback {
         let capabilities = unsafe { Dispatch::find(held.dispatch(), provider::PROVIDER_GET_CAPABILITIES) };
         let mut keys: Vec<(KeyType, Listed<KeyFunctions>)> = Vec::new();
         let mut exchanges: Vec<(ExchangeType, Listed<ExchangeFunctions>)> = Vec::new();
-        let mut signatures = None;
+        let mut signatures: Vec<(SignatureType, Listed<SignatureFunctions>)> = Vec::new();
         let each = |operation, visit: &mut dyn FnMut(&CStr, *const Dispatch)| {
             // SAFETY: the provider's functions with the provider's context.
             unsafe { for_each(query, unquery, context, operation, visit) }
@@ -129,10 +131,15 @@ impl Fallback {
             }
         });
         each(operation::SIGNATURE, &mut |names, table| {
-            if lists(names, c"RSA") && signatures.is_none() {
-                // SAFETY: the provider's table for a signature algorithm.
-                let functions = unsafe { SignatureFunctions::copy(table) };
-                signatures = functions.map(|functions| Listed { names: names.to_owned(), functions });
+            for signature_type in SignatureType::ALL {
+                let is_new = signatures.iter().all(|(known, _)| *known != signature_type);
+                if lists(names, signature_type.name()) && is_new {
+                    // SAFETY: the provider's table for a signature algorithm.
+                    let functions = unsafe { SignatureFunctions::copy(table) };
+                    let names = names.to_owned();
+                    signatures
+                        .extend(functions.map(|functions| (signature_type, Listed { names, functions })));
+                }
             }
         });
         let mut ciphers = None;
@@ -167,9 +174,9 @@ impl Fallback {
         self.exchanges.iter().find(|(known, _)| *known == exchange_type).map(|(_, exchange)| exchange)
     }
 
-    /// Names and functions of the RSA signature algorithm.
-    pub(crate) fn signatures(&self) -> Option<&Listed<SignatureFunctions>> {
-        self.signatures.as_ref()
+    /// Names and functions of a signature algorithm.
+    pub(crate) fn signatures(&self, signature_type: SignatureType) -> Option<&Listed<SignatureFunctions>> {
+        self.signatures.iter().find(|(known, _)| *known == signature_type).map(|(_, signature)| signature)
     }
 
     /// Asks the provider for its capabilities; each comes to `callback`. 1 when there are none.

@@ -1,4 +1,4 @@
-//! The default provider's RSA signature.
+//! The default provider's signatures.
 #![expect(unsafe_code, reason = "calls the default provider's functions")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -10,16 +10,36 @@ use crate::ffi::bindings::Param;
 use crate::ffi::handle::{Input, Output};
 use crate::ffi::params::{Own, Params, ParamsToFill, to_fill};
 
+/// A signature algorithm that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignatureType {
+    Rsa,
+    Ecdsa,
+    Sm2,
+}
+
+impl SignatureType {
+    /// Every one.
+    pub(crate) const ALL: [Self; 3] = [Self::Rsa, Self::Ecdsa, Self::Sm2];
+
+    /// The name under which every OpenSSL 3 knows it.
+    pub(crate) const fn name(self) -> &'static CStr {
+        match self {
+            Self::Rsa => c"RSA",
+            Self::Ecdsa => c"ECDSA",
+            Self::Sm2 => c"SM2",
+        }
+    }
+}
+
 copied_functions! {
-    /// The functions of the RSA signature.
+    /// The functions of a signature algorithm.
     SignatureFunctions from signature {
         newctx: SIGNATURE_NEWCTX as Newctx,
         sign_init: SIGNATURE_SIGN_INIT as SignInit,
         sign: SIGNATURE_SIGN as Sign,
         verify_init: SIGNATURE_VERIFY_INIT as VerifyInit,
         verify: SIGNATURE_VERIFY as Verify,
-        verify_recover_init: SIGNATURE_VERIFY_RECOVER_INIT as VerifyRecoverInit,
-        verify_recover: SIGNATURE_VERIFY_RECOVER as VerifyRecover,
         digest_sign_init: SIGNATURE_DIGEST_SIGN_INIT as DigestSignInit,
         digest_sign_update: SIGNATURE_DIGEST_SIGN_UPDATE as DigestSignUpdate,
         digest_sign_final: SIGNATURE_DIGEST_SIGN_FINAL as DigestSignFinal,
@@ -37,6 +57,17 @@ copied_functions! {
         set_ctx_md_params: SIGNATURE_SET_CTX_MD_PARAMS as SetCtxMdParams,
         settable_ctx_md_params: SIGNATURE_SETTABLE_CTX_MD_PARAMS as SettableCtxMdParams,
     }
+    or nothing {
+        verify_recover_init: SIGNATURE_VERIFY_RECOVER_INIT as VerifyRecoverInit,
+        verify_recover: SIGNATURE_VERIFY_RECOVER as VerifyRecover,
+    }
+}
+
+impl SignatureFunctions {
+    /// Whether signatures can be opened again.
+    pub(crate) fn recovers(&self) -> bool {
+        self.verify_recover_init.is_some() && self.verify_recover.is_some()
+    }
 }
 
 /// A signature context of the default provider. Results are the provider's own: 1 is success.
@@ -49,7 +80,7 @@ pub(crate) struct SignatureContext {
 // SAFETY: the provider's contexts are bound to no thread; `&mut` keeps users apart.
 unsafe impl Send for SignatureContext {}
 
-/// What a signature context has been told, as it tells it itself.
+/// What an RSA signature context has been told, as it tells it itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameters {
     /// 1 PKCS#1 v1.5, 3 none, 5 X9.31, 6 PSS.
@@ -62,6 +93,17 @@ pub(crate) struct Parameters {
     pub(crate) salt_len: c_int,
 }
 
+/// What a signature context for keys on curves has been told, as it tells it itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CurveParameters {
+    /// Name of the digest; empty without one.
+    pub(crate) digest: CString,
+    /// Bytes of the digest; 0 for any.
+    pub(crate) digest_len_bytes: usize,
+    /// Nonces are made from key and message (RFC 6979).
+    pub(crate) is_deterministic: bool,
+}
+
 fn raw_key(key: Option<&Key>) -> *mut c_void {
     key.map_or(std::ptr::null_mut(), Key::raw)
 }
@@ -72,8 +114,12 @@ fn raw_text(text: Option<&CStr>) -> *const c_char {
 
 impl SignatureContext {
     /// A fresh context; `properties` are the query string of the application's fetches.
-    pub(crate) fn new(fallback: &Arc<Fallback>, properties: Option<&CStr>) -> Option<Self> {
-        let functions = fallback.signatures.as_ref()?.functions;
+    pub(crate) fn new(
+        fallback: &Arc<Fallback>,
+        signature_type: SignatureType,
+        properties: Option<&CStr>,
+    ) -> Option<Self> {
+        let functions = *fallback.signatures(signature_type)?.functions();
         // SAFETY: the provider's function with the provider's context.
         let raw = NonNull::new(unsafe { (functions.newctx)(fallback.context, raw_text(properties)) })?;
         Some(Self { raw, functions, fallback: Arc::clone(fallback) })
@@ -120,24 +166,19 @@ impl SignatureContext {
     }
 
     pub(crate) fn verify_recover_init(&mut self, key: Option<&Key>, params: Params<'_>) -> c_int {
-        // SAFETY: our context, a key of the same provider, a terminated array.
-        unsafe { (self.functions().verify_recover_init)(self.raw.as_ptr(), raw_key(key), params.raw()) }
+        self.functions().verify_recover_init.map_or(0, |init| {
+            // SAFETY: our context, a key of the same provider, a terminated array.
+            unsafe { init(self.raw.as_ptr(), raw_key(key), params.raw()) }
+        })
     }
 
     pub(crate) fn verify_recover(&mut self, message: &Output<'_>, signature: Input<'_>) -> c_int {
         let (out, out_len, out_size) = message.raw();
         let (signature, signature_len) = signature.raw();
-        // SAFETY: our context, and memory lent for this call.
-        unsafe {
-            (self.functions().verify_recover)(
-                self.raw.as_ptr(),
-                out,
-                out_len,
-                out_size,
-                signature,
-                signature_len,
-            )
-        }
+        self.functions().verify_recover.map_or(0, |recover| {
+            // SAFETY: our context, and memory lent for this call.
+            unsafe { recover(self.raw.as_ptr(), out, out_len, out_size, signature, signature_len) }
+        })
     }
 
     pub(crate) fn digest_sign_init(
@@ -234,24 +275,53 @@ impl SignatureContext {
         let text = |room: &[u8]| CStr::from_bytes_until_nul(room).map(CStr::to_owned).ok();
         Some(Parameters { padding, digest: text(&digest)?, mask_digest: text(&mask_digest)?, salt_len })
     }
+
+    /// What the context of a key on a curve has been told; `None` when it does not tell.
+    pub(crate) fn curve_parameters(&mut self) -> Option<CurveParameters> {
+        let mut digest = [0_u8; 64];
+        // Where nothing is known of deterministic nonces, this stays.
+        let (mut nonce_type, mut len_bytes) = (0, [0; size_of::<usize>()]);
+        let mut array = [
+            Own::text_room(c"digest", &mut digest),
+            Own::unsigned(c"nonce-type", &mut nonce_type),
+            Own::number(c"digest-size", &mut len_bytes),
+            Own::END,
+        ];
+        if self.get_params(to_fill(&mut array)) != 1 {
+            return None;
+        }
+        Some(CurveParameters {
+            digest: CStr::from_bytes_until_nul(&digest).ok()?.to_owned(),
+            digest_len_bytes: usize::from_ne_bytes(len_bytes),
+            is_deterministic: nonce_type != 0,
+        })
+    }
 }
 
 impl Fallback {
     /// What a signature context can tell; `context` may be absent.
-    pub(crate) fn signature_gettable_params(&self, context: Option<&SignatureContext>) -> *const Param {
+    pub(crate) fn signature_gettable_params(
+        &self,
+        signature_type: SignatureType,
+        context: Option<&SignatureContext>,
+    ) -> *const Param {
         let raw = context.map_or(std::ptr::null_mut(), |context| context.raw.as_ptr());
-        self.signatures.as_ref().map_or(std::ptr::null(), |signatures| {
+        self.signatures(signature_type).map_or(std::ptr::null(), |signature| {
             // SAFETY: the provider's own context and signature context.
-            unsafe { (signatures.functions.gettable_ctx_params)(raw, self.context) }
+            unsafe { (signature.functions.gettable_ctx_params)(raw, self.context) }
         })
     }
 
     /// What a signature context can be told; `context` may be absent.
-    pub(crate) fn signature_settable_params(&self, context: Option<&SignatureContext>) -> *const Param {
+    pub(crate) fn signature_settable_params(
+        &self,
+        signature_type: SignatureType,
+        context: Option<&SignatureContext>,
+    ) -> *const Param {
         let raw = context.map_or(std::ptr::null_mut(), |context| context.raw.as_ptr());
-        self.signatures.as_ref().map_or(std::ptr::null(), |signatures| {
+        self.signatures(signature_type).map_or(std::ptr::null(), |signature| {
             // SAFETY: the provider's own context and signature context.
-            unsafe { (signatures.functions.settable_ctx_params)(raw, self.context) }
+            unsafe { (signature.functions.settable_ctx_params)(raw, self.context) }
         })
     }
 }

@@ -226,7 +226,6 @@ impl Key {
     }
 
     /// The EC or SM2 key with its public point in device layout, for signatures; `None` when the device cannot use it.
-    #[allow(dead_code, reason = "for signatures on curves")]
     pub(crate) fn ec_signer(&self) -> Option<&EcPrivateKey> {
         let public = self.ec_public()?;
         let signer = || ec::private(&self.software, public.curve(), Some(public));
