@@ -33,6 +33,8 @@ pub struct Config {
     pub deflate: Deflate,
     /// Decompression.
     pub inflate: Inflate,
+    /// How much memory streams hold.
+    pub memory: Memory,
     /// Counters.
     pub stats: Stats,
     /// The log, off by default.
@@ -232,6 +234,33 @@ pub struct Inflate {
 impl Default for Inflate {
     fn default() -> Self {
         Self { min_bytes: 64 << 10 }
+    }
+}
+
+/// `[memory]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Memory {
+    /// Large buffers kept for the next request, all together.
+    #[serde(deserialize_with = "values::bytes::<_, 0, { GIB }>")]
+    pub idle_bytes: usize,
+    /// Plain text and output of one stream that are at the device, or on the way to it.
+    #[serde(deserialize_with = "values::bytes::<_, { MIB }, { GIB }>")]
+    pub stream_bytes: usize,
+    /// Buffers and software engines of all streams; past it each stream holds as little as it can.
+    #[serde(deserialize_with = "values::bytes::<_, 0, { 1024 * GIB }>")]
+    pub process_bytes: usize,
+}
+
+impl Memory {
+    pub(crate) const DEFAULT: Self =
+        Self { idle_bytes: 8 << 20, stream_bytes: 16 << 20, process_bytes: 256 << 20 };
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 

@@ -19,6 +19,7 @@
 pub mod config;
 pub mod devices;
 pub mod error;
+pub mod memory;
 pub mod request;
 pub mod route;
 pub mod secret;

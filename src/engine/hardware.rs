@@ -8,6 +8,7 @@ use crate::cost::{Class, Costs};
 use crate::descriptor::Fault;
 use crate::health::{Admission, known};
 use crate::log::Log;
+use crate::memory;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
@@ -72,6 +73,7 @@ impl Core {
     }
 
     pub(super) fn new(config: Arc<Config>, source: Box<dyn Source>) -> Self {
+        memory::limit(&config.memory);
         Self {
             counters: Counters::open(&config),
             costs: Costs::new(),

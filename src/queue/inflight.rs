@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "lends memory to a device by address")]
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::descriptor::zip::{
     self, Deflate, Deflated, Form, Inflate, InflatePiece, InflatedPiece, InflatedSizes,
 };
 use crate::descriptor::{Descriptor, Fault, MAX_LEN_BYTES};
+use crate::memory;
 use crate::request::compress::{Carried, DeflateSegment, InflateBody, InflateStream, Window, Wrapper};
 use crate::secret::Secret;
 use crate::stats::Reason;
@@ -28,6 +30,7 @@ use crate::stats::Reason;
 #[derive(Debug)]
 struct Region {
     bytes: NonNull<[u8]>,
+    capacity: usize,
     secret: bool,
 }
 
@@ -35,13 +38,20 @@ struct Region {
 unsafe impl Send for Region {}
 
 impl Region {
-    /// `len_bytes` zero bytes. `secret`: erase them on drop.
+    /// `len_bytes` zero bytes. `secret`: erase them on drop; others come from memory that may have been in use before, and
+    /// are zeroed so that a device that says more than it wrote says nothing of an earlier request.
     fn zeroed(len_bytes: usize, secret: bool) -> Self {
-        Self::of(vec![0; len_bytes], secret)
+        if secret {
+            return Self::of(vec![0; len_bytes], true);
+        }
+        let mut bytes = memory::take(len_bytes);
+        bytes.resize(len_bytes, 0);
+        Self::of(bytes, false)
     }
 
     fn of(bytes: Vec<u8>, secret: bool) -> Self {
-        Self { bytes: NonNull::from(Box::leak(bytes.into_boxed_slice())), secret }
+        let mut bytes = ManuallyDrop::new(bytes);
+        Self { bytes: NonNull::from(bytes.as_mut_slice()), capacity: bytes.capacity(), secret }
     }
 
     fn address(&self) -> u64 {
@@ -54,9 +64,18 @@ impl Region {
 
     /// The bytes; the device is done with them.
     fn into_vec(self) -> Vec<u8> {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: the pointer came from `Box::leak` in `of` and is given up here, once: `this` is never dropped.
-        unsafe { Box::from_raw(this.bytes.as_ptr()) }.into_vec()
+        // SAFETY: the last use: this value is not dropped.
+        unsafe { ManuallyDrop::new(self).as_vec() }
+    }
+
+    /// The bytes as the vector they came from.
+    ///
+    /// # Safety
+    /// Nothing of this value is used afterwards.
+    unsafe fn as_vec(&mut self) -> Vec<u8> {
+        // SAFETY: pointer, length and capacity are those of the vector that `of` forgot; the caller promises that it is
+        // made only once.
+        unsafe { Vec::from_raw_parts(self.bytes.as_ptr().cast(), self.bytes.len(), self.capacity) }
     }
 
     /// The bytes; the device is done with them.
@@ -69,10 +88,12 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: as in `into_vec`; a Region that gave its bytes away is not dropped.
-        let mut bytes = unsafe { Box::from_raw(self.bytes.as_ptr()) };
+        // SAFETY: the last use.
+        let mut bytes = unsafe { self.as_vec() };
         if self.secret {
             bytes.zeroize();
+        } else {
+            memory::give(bytes);
         }
     }
 }

@@ -16,8 +16,8 @@
 mod abi;
 mod accelerator;
 mod bound;
-mod buffers;
 mod deflate;
+mod engines;
 pub mod exports;
 #[cfg(feature = "gz")]
 mod gz;

@@ -1,7 +1,7 @@
 //! Compressed bytes that the caller's buffer had no room for yet.
 
 use crate::abi::io::Io;
-use crate::buffers;
+use warpdrive::memory;
 
 /// A queue of bytes: filled at the back, delivered from the front.
 #[derive(Default, Clone)]
@@ -49,7 +49,7 @@ impl Pending {
     pub(crate) fn clear(&mut self) {
         self.delivered = 0;
         if self.bytes.capacity() > 4096 {
-            buffers::give(std::mem::take(&mut self.bytes));
+            memory::give(std::mem::take(&mut self.bytes));
         } else {
             self.bytes.clear();
         }

@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
+use warpdrive::memory::Charge;
 use zlib_rs::c_api::{gz_header, in_func, out_func, z_stream};
 use zlib_rs::deflate::{self, DeflateConfig, DeflateStream, Method, Strategy};
 use zlib_rs::inflate::{self, InflateConfig, InflateStream, Window};
@@ -34,6 +35,11 @@ impl Settings {
     /// keeps the bound and is still faster than zlib's level 1 (measured).
     fn engine_level(self) -> c_int {
         if self.level == 1 { 2 } else { self.level }
+    }
+
+    /// What an engine of these settings holds: window and chains, hash heads, symbols and output.
+    fn charge(self) -> Charge {
+        Charge::new((4 << self.window_bits) + (128 << 10) + (8 << (self.mem_level + 6)))
     }
 }
 
@@ -84,7 +90,11 @@ pub(crate) struct Deflater {
     settings: Settings,
     /// `deflate` was called since the last reset.
     ran: bool,
+    charge: Charge,
 }
+
+// SAFETY: an engine's memory is its own, from an allocator without ties to a thread.
+unsafe impl Send for Deflater {}
 
 impl Deflater {
     pub(crate) fn new(settings: Settings) -> Result<Self, OutOfMemory> {
@@ -97,16 +107,19 @@ impl Deflater {
             strategy: Strategy::try_from(settings.strategy).unwrap_or_default(),
         };
         match deflate::init(&mut strm, config) {
-            ReturnCode::Ok => Ok(Self { strm, settings, ran: false }),
+            ReturnCode::Ok => Ok(Self { strm, settings, ran: false, charge: settings.charge() }),
             _ => Err(OutOfMemory),
         }
     }
 
+    /// Whether its memory is that of an engine with `settings`.
+    pub(crate) fn has_room_of(&self, settings: Settings) -> bool {
+        self.settings.window_bits == settings.window_bits && self.settings.mem_level == settings.mem_level
+    }
+
     /// Starts anew with `settings`, keeping the memory when it fits.
     pub(crate) fn renew(&mut self, settings: Settings) -> Result<(), OutOfMemory> {
-        let same_memory = self.settings.window_bits == settings.window_bits
-            && self.settings.mem_level == settings.mem_level;
-        if !same_memory {
+        if !self.has_room_of(settings) {
             *self = Self::new(settings)?;
             return Ok(());
         }
@@ -228,12 +241,13 @@ impl Deflater {
         }
         // SAFETY: `copy` succeeded, so it initialised the stream; DeflateStream has z_stream's layout (asserted there).
         let strm = unsafe { copy.as_ptr().cast::<z_stream>().read() };
-        Ok(Self { strm, settings: self.settings, ran: self.ran })
+        Ok(Self { strm, settings: self.settings, ran: self.ran, charge: self.settings.charge() })
     }
 
     /// What `deflateEnd` would say: the engine holds an unfinished stream.
     pub(crate) fn end(mut self) -> c_int {
         let unfinished = deflate::end(self.stream()).is_err();
+        drop(std::mem::take(&mut self.charge));
         std::mem::forget(self);
         if unfinished { Z_DATA_ERROR } else { Z_OK }
     }

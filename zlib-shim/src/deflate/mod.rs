@@ -15,25 +15,29 @@ mod verify;
 
 use std::ffi::{c_int, c_uint};
 
-use warpdrive::Reason;
 use warpdrive::request::compress::{Window, Wrapper};
+use warpdrive::{Reason, memory};
 
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::next::{Deflater, OutOfMemory, Settings};
 use crate::abi::{
-    Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
-    Z_STREAM_ERROR, Z_UNKNOWN,
+    Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_FULL_FLUSH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
+    Z_STREAM_ERROR, Z_SYNC_FLUSH, Z_UNKNOWN,
 };
 use crate::accelerator::Accelerator;
 use crate::pending::Pending;
 use crate::tally::Tally;
-use crate::{buffers, wrapper};
+use crate::{engines, wrapper};
 
 /// Less plain text than this in one go is not worth a trip to the device.
 pub(crate) const THRESHOLD_BYTES: usize = 64 << 10;
 /// Plain text copied and checksummed at a time, so that the second pass finds it in the cache.
 const COPY_BYTES: usize = 32 << 10;
+/// So little plain text waits without an engine, or is told to another engine as its history in next to no time.
+const CHEAP_BYTES: usize = 1 << 10;
+/// Engines and buffers of all streams below this are no reason to do with less: eight engines.
+const MANY_BYTES: usize = 3 << 20;
 /// `last_flush` of a stream that has not been called yet, and of one whose output buffer was too small.
 const FRESH: c_int = -2;
 const INTERRUPTED: c_int = -1;
@@ -78,6 +82,8 @@ enum Mode {
     Hardware,
     /// The engine, to the end of the stream: pinned, small, or the tail after the device failed.
     Software(Deflater),
+    /// The same between two flushes, without an engine: the window is all that the next one needs.
+    Resting,
 }
 
 /// One deflate stream.
@@ -105,9 +111,9 @@ pub(crate) struct Deflate<A> {
     has_dictionary: bool,
     len_bytes: u64,
     data_type: c_int,
-    /// An idle engine: for short segments, tails and the next software stream.
-    spare: Option<Deflater>,
     tune: Option<[c_int; 4]>,
+    /// Bits used of the last byte of deflate data, once the stream has been ended.
+    end_bits: u8,
     /// Segment size at which a stream of small writes is cut.
     segment_bytes: usize,
     /// Segments the device did not answer, in a row.
@@ -134,8 +140,8 @@ impl<A: Accelerator> Deflate<A> {
             has_dictionary: false,
             len_bytes: 0,
             data_type: Z_UNKNOWN,
-            spare: None,
             tune: None,
+            end_bits: 0,
             segment_bytes: segments::FIRST_SEGMENT_BYTES,
             failures: 0,
             tally: Tally::default(),
@@ -197,6 +203,7 @@ impl<A: Accelerator> Deflate<A> {
                 Err(reason) => self.enter_software(reason)?,
             }
         }
+        self.wake()?;
         if matches!(self.mode, Mode::Hardware) {
             if let Some(code) = self.run_hardware(io, flush)? {
                 return Ok(code);
@@ -207,7 +214,39 @@ impl<A: Accelerator> Deflate<A> {
             self.last_flush = INTERRUPTED;
             return Ok(Z_OK);
         }
-        Ok(self.run_software(io, flush))
+        let code = self.run_software(io, flush);
+        if code == Z_OK && (flush == Z_SYNC_FLUSH || flush == Z_FULL_FLUSH) && io.avail_out() != 0 {
+            self.rest(flush);
+        }
+        Ok(code)
+    }
+
+    /// Lets the engine go between two flushes, when memory is worth more than the time to make another.
+    fn rest(&mut self, flush: c_int) {
+        let Mode::Software(engine) = &mut self.mode else { return };
+        let cheap = self.len_bytes <= CHEAP_BYTES as u64 && memory::held_bytes() > MANY_BYTES;
+        let waits = !self.pending.is_empty() || engine.pending() != (0, 0);
+        if waits || self.has_dictionary || !(cheap || memory::is_short()) {
+            return;
+        }
+        // After a full flush nothing may refer back.
+        if flush != Z_FULL_FLUSH {
+            let mut window = Vec::new();
+            engine.dictionary(&mut window);
+            self.window = window.as_slice().into();
+        }
+        if let Mode::Software(engine) = std::mem::replace(&mut self.mode, Mode::Resting) {
+            engines::give(engine);
+        }
+    }
+
+    /// Gives a resting stream its engine back.
+    fn wake(&mut self) -> Result<(), OutOfMemory> {
+        if matches!(self.mode, Mode::Resting) {
+            self.mode = Mode::Software(self.engine()?);
+            self.window = Vec::new();
+        }
+        Ok(())
     }
 
     /// Whether an undecided stream may gather `incoming` more bytes before it chooses.
@@ -215,8 +254,12 @@ impl<A: Accelerator> Deflate<A> {
         if self.fifo.len().saturating_add(incoming) > THRESHOLD_BYTES {
             return false;
         }
-        // Once something waits, it waits for the threshold; before that, only if hardware could come of it.
-        !self.fifo.is_empty() || incoming == 0 || self.candidate(segments::FIRST_SEGMENT_BYTES).is_ok()
+        // The first few bytes cost less here than in an engine. Once something waits beyond them, it waits for the
+        // threshold; before that, only if hardware could come of it.
+        let waiting = self.fifo.len();
+        waiting > CHEAP_BYTES
+            || waiting + incoming <= CHEAP_BYTES
+            || self.candidate(segments::FIRST_SEGMENT_BYTES).is_ok()
     }
 
     /// Chooses a side for a stream that has `incoming` bytes more at hand.
@@ -301,10 +344,10 @@ impl<A: Accelerator> Deflate<A> {
         let needed = self.fifo.len() + len;
         if needed > COPY_BYTES && needed > self.fifo.capacity() {
             // Twice what it held, as a growing vector would: but from those that are warm.
-            let mut larger = buffers::take(needed.max(self.fifo.capacity() * 2));
+            let mut larger = memory::take(needed.max(self.fifo.capacity() * 2));
             if larger.capacity() >= needed {
                 larger.extend_from_slice(&self.fifo);
-                buffers::give(std::mem::replace(&mut self.fifo, larger));
+                memory::give(std::mem::replace(&mut self.fifo, larger));
             }
         }
         self.fifo.try_reserve(len).map_err(|_| OutOfMemory)
@@ -312,7 +355,7 @@ impl<A: Accelerator> Deflate<A> {
 
     /// An engine with the stream's parameters and the window as its history.
     fn engine(&mut self) -> Result<Deflater, OutOfMemory> {
-        let mut engine = segments::engine(&mut self.spare, self.parameters.settings, &self.window)?;
+        let mut engine = engines::take(self.parameters.settings, &self.window)?;
         if let Some(tune) = self.tune {
             engine.tune(tune);
         }
@@ -339,7 +382,9 @@ impl<A: Accelerator> Deflate<A> {
         let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
         let input = io.input();
         let (code, consumed) = engine.run(io, flush);
-        self.data_type = engine.data_type();
+        if self.data_type == Z_UNKNOWN {
+            self.data_type = engine.data_type();
+        }
         self.consumed(input, consumed);
         if code != Z_STREAM_END {
             return code;
@@ -374,7 +419,7 @@ impl<A: Accelerator> Deflate<A> {
     }
 
     fn release_fifo(&mut self) {
-        buffers::give(std::mem::take(&mut self.fifo));
+        memory::give(std::mem::take(&mut self.fifo));
     }
 
     /// `strm->adler`: checksum of all plain text taken, or the id of the dictionary just set.
@@ -391,7 +436,7 @@ impl<A: Accelerator> Deflate<A> {
         self.report();
         self.tally = Tally::default();
         if let Mode::Software(engine) = std::mem::replace(&mut self.mode, Mode::Undecided) {
-            self.spare = Some(engine);
+            engines::give(engine);
         }
         self.header_written = false;
         self.done = false;
@@ -414,6 +459,9 @@ impl<A: Accelerator> Deflate<A> {
         self.report();
         self.release_fifo();
         if self.done || !self.header_written {
+            if let Mode::Software(engine) = self.mode {
+                engines::give(engine);
+            }
             return Z_OK;
         }
         match self.mode {
@@ -427,6 +475,12 @@ impl<A: Accelerator> Deflate<A> {
         let level = if level == -1 { 6 } else { level };
         if !(0..=9).contains(&level) || !(0..=4).contains(&strategy) {
             return Z_STREAM_ERROR;
+        }
+        if level != self.parameters.settings.level {
+            self.tune = None;
+        }
+        if self.wake().is_err() {
+            return Z_MEM_ERROR;
         }
         if let Mode::Software(engine) = &mut self.mode {
             if !self.done {
@@ -466,7 +520,9 @@ impl<A: Accelerator> Deflate<A> {
         if !allowed || !self.fifo.is_empty() || self.done {
             return Z_STREAM_ERROR;
         }
-        if !matches!(self.mode, Mode::Software(_)) && self.enter_software(Reason::Unsupported).is_err() {
+        if self.wake().is_err()
+            || (!matches!(self.mode, Mode::Software(_)) && self.enter_software(Reason::Unsupported).is_err())
+        {
             return Z_MEM_ERROR;
         }
         let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
@@ -511,10 +567,11 @@ impl<A: Accelerator> Deflate<A> {
         (self.pending.len() + bytes, c_int::from(bits))
     }
 
-    /// `deflateUsed`: bits used of the last byte; every segment ends with a full one.
+    /// `deflateUsed`: bits used of the last byte; every segment but the last ends with a full one.
     pub(crate) fn bits_used(&mut self) -> c_int {
         match &mut self.mode {
             Mode::Software(engine) => c_int::from(engine.bits_used()),
+            _ if self.done => c_int::from(self.end_bits),
             _ if self.len_bytes == 0 => 0,
             _ => 8,
         }
@@ -524,6 +581,9 @@ impl<A: Accelerator> Deflate<A> {
     pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
         if !(0..=16).contains(&bits) {
             return Z_BUF_ERROR;
+        }
+        if self.wake().is_err() {
+            return Z_MEM_ERROR;
         }
         if !matches!(self.mode, Mode::Software(_)) {
             let closed = self.compress_fifo();
@@ -537,11 +597,11 @@ impl<A: Accelerator> Deflate<A> {
 
     /// `deflateTune`: the engine's; the device has no such knobs.
     pub(crate) fn tune(&mut self, tune: [c_int; 4]) -> c_int {
-        if let Mode::Software(engine) = &mut self.mode {
-            return engine.tune(tune);
-        }
         self.tune = Some(tune);
-        Z_OK
+        match &mut self.mode {
+            Mode::Software(engine) => engine.tune(tune),
+            _ => Z_OK,
+        }
     }
 
     /// `deflateBound`: zlib's own number, which every path here keeps.
@@ -564,6 +624,7 @@ impl<A: Accelerator> Deflate<A> {
         let mode = match &mut self.mode {
             Mode::Undecided => Mode::Undecided,
             Mode::Hardware => Mode::Hardware,
+            Mode::Resting => Mode::Resting,
             Mode::Software(engine) => Mode::Software(engine.copy()?),
         };
         Ok(Self {
@@ -572,7 +633,6 @@ impl<A: Accelerator> Deflate<A> {
             fifo: self.fifo.clone(),
             window: self.window.clone(),
             pending: self.pending.clone(),
-            spare: None,
             tally: self.tally.continued(),
             ..*self
         })

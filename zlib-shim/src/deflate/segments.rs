@@ -6,15 +6,15 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Window};
-use warpdrive::{Outcome, Reason};
+use warpdrive::{Outcome, Reason, memory};
 
 use super::verify::{self, Proof};
 use super::{Deflate, INTERRUPTED, Mode, THRESHOLD_BYTES, last};
 use crate::abi::io::Io;
-use crate::abi::next::{Deflater, OutOfMemory, Settings};
+use crate::abi::next::OutOfMemory;
 use crate::abi::{Z_FINISH, Z_FULL_FLUSH, Z_NO_FLUSH, Z_OK, Z_STREAM_END, Z_SYNC_FLUSH, Z_UNKNOWN};
 use crate::accelerator::Accelerator;
-use crate::{buffers, wrapper};
+use crate::{engines, wrapper};
 
 /// A stream of small writes is cut at first here, then at twice that, up to [`LAST_SEGMENT_BYTES`]: segments have no
 /// history, and 1 MiB costs 0.1 to 0.4 % of size where 256 KiB costs 0.3 to 1.4 %.
@@ -129,15 +129,18 @@ impl<A: Accelerator> Deflate<A> {
     fn finish(&mut self) -> Result<(), OutOfMemory> {
         if self.fifo.is_empty() {
             self.pending.queue().extend_from_slice(&wrapper::FINAL_BLOCK);
+            // Three bits of header and seven of code.
+            self.end_bits = 2;
         } else {
             let mut engine = self.engine()?;
             engine.run_to_vec(&self.fifo, Z_FINISH, self.pending.queue())?;
-            self.spare = Some(engine);
+            self.end_bits = engine.bits_used();
+            engines::give(engine);
             self.tally.begin(Reason::Tail);
             self.count(self.fifo.len());
             let fifo = std::mem::take(&mut self.fifo);
             self.remember(&fifo);
-            buffers::give(fifo);
+            memory::give(fifo);
         }
         self.close();
         Ok(())
@@ -155,13 +158,13 @@ impl<A: Accelerator> Deflate<A> {
         let reason = if self.suitable().is_some() { Reason::Small } else { Reason::Unsupported };
         let mut engine = self.engine()?;
         engine.run_to_vec(&self.fifo, Z_SYNC_FLUSH, self.pending.queue())?;
-        self.spare = Some(engine);
+        engines::give(engine);
         self.tally.begin(reason);
         self.count(self.fifo.len());
         self.report();
         let fifo = std::mem::take(&mut self.fifo);
         self.remember(&fifo);
-        buffers::give(fifo);
+        memory::give(fifo);
         self.marked = Some(Z_SYNC_FLUSH);
         Ok(())
     }
@@ -202,7 +205,7 @@ impl<A: Accelerator> Deflate<A> {
         while let Some(Sent { segment, in_flight, proof, start_checksum }) = batch.pop_front() {
             let proof = if wrong.get() { proof.strict() } else { proof };
             let settings = self.parameters.settings;
-            let (spare, window, input) = (&mut self.spare, &self.window, &segment.input);
+            let (window, input) = (&self.window, &segment.input);
             let check = |made: &DeflatedSegment| {
                 let holds = proof.holds(made, input);
                 wrong.set(wrong.get() || !holds);
@@ -210,9 +213,9 @@ impl<A: Accelerator> Deflate<A> {
             };
             let outcome = self.accelerator.finish(in_flight, check, || {
                 let mut bytes = Vec::new();
-                let mut engine = engine(spare, settings, window)?;
+                let mut engine = engines::take(settings, window)?;
                 engine.run_to_vec(input, Z_SYNC_FLUSH, &mut bytes)?;
-                *spare = Some(engine);
+                engines::give(engine);
                 Ok(bytes)
             });
             if wrong.get() {
@@ -242,7 +245,7 @@ impl<A: Accelerator> Deflate<A> {
                 // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
                 wrapper::stored_blocks(self.pending.queue(), &segment.input);
                 self.marked = None;
-                buffers::give(made);
+                memory::give(made);
             } else {
                 self.pending.append(made);
                 self.marked = Some(Z_SYNC_FLUSH);
@@ -254,7 +257,7 @@ impl<A: Accelerator> Deflate<A> {
             self.remember(&segment.input);
             // A device that timed out may still read its copy; then that stays where it is.
             if let Ok(plain) = Arc::try_unwrap(segment.input) {
-                buffers::give(plain);
+                memory::give(plain);
             }
         }
         Ok(())
@@ -283,23 +286,4 @@ impl<A: Accelerator> Deflate<A> {
 /// The bytes themselves if nobody else holds them, else a copy.
 fn own(shared: Arc<Vec<u8>>) -> Vec<u8> {
     Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone())
-}
-
-/// The spare engine or a new one, fresh, with `window` as its history.
-pub(super) fn engine(
-    spare: &mut Option<Deflater>,
-    settings: Settings,
-    window: &[u8],
-) -> Result<Deflater, OutOfMemory> {
-    let mut engine = match spare.take() {
-        Some(mut engine) => {
-            engine.renew(settings)?;
-            engine
-        }
-        None => Deflater::new(settings)?,
-    };
-    if !window.is_empty() {
-        engine.set_dictionary(window);
-    }
-    Ok(engine)
 }

@@ -553,6 +553,72 @@ fn narrow_windows_go_to_devices_that_have_them() {
     }
 }
 
+/// Between flushes a short stream in software holds no engine once there are many; what it compressed is its history.
+#[test]
+fn a_stream_that_waits_does_without_an_engine() {
+    let _many: Vec<_> = (0..12)
+        .map(|_| Deflater::new(Settings { level: 6, window_bits: 15, mem_level: 8, strategy: 0 }).unwrap())
+        .collect();
+    for wrapper in [Wrapper::Raw, Wrapper::Zlib, Wrapper::Gzip] {
+        for flush in [Z_SYNC_FLUSH, Z_FULL_FLUSH] {
+            let mut fake = Fake::new(1);
+            fake.route = Err(Reason::NoDevice);
+            let (parameters, window_bits) = parameters(wrapper, 6, 15, 0);
+            let mut stream = Deflate::new(fake.clone(), parameters);
+            let message = sample(&Random::new(3), 90);
+            let (mut output, mut buffer, mut sizes) = (Vec::new(), vec![0; 1000], Vec::new());
+            let mut call = |stream: &mut Deflate<Fake>, input: &[u8], flush: c_int| {
+                let mut io = Io::from_slices(input, &mut buffer);
+                let code = stream.deflate(&mut io, flush);
+                let left = io.avail_out();
+                output.extend_from_slice(&buffer[..1000 - left]);
+                sizes.push(1000 - left);
+                code
+            };
+            for round in 0..30 {
+                assert_eq!(call(&mut stream, &message, flush), Z_OK);
+                assert_eq!(matches!(stream.mode, super::Mode::Resting), round < 11, "{round}");
+                assert_eq!(call(&mut stream, &[], flush), Z_BUF_ERROR, "nothing new to flush");
+                assert_eq!(stream.pending(), (0, 0));
+                if round == 5 {
+                    let copy = stream.copy().unwrap();
+                    assert_eq!(std::mem::replace(&mut stream, copy).end(), Z_DATA_ERROR);
+                    assert_eq!(stream.tune([8, 16, 128, 128]), Z_OK);
+                }
+            }
+            if flush == Z_SYNC_FLUSH {
+                assert!(stream.dictionary().ends_with(&message));
+            }
+            assert_eq!(call(&mut stream, &[], Z_FINISH), Z_STREAM_END);
+            let first = sizes[0];
+            let second = sizes[2];
+            assert_eq!(second < first / 2, flush == Z_SYNC_FLUSH, "{sizes:?}");
+            let (code, plain, used) = stock_inflate(&output, window_bits, 90 * 30);
+            assert_eq!((code, used), (Z_STREAM_END, output.len()));
+            assert!(plain == message.repeat(30));
+            assert_eq!(fake.counts.borrow().bytes(), 90 * 30);
+        }
+    }
+}
+
+/// What `deflateUsed` says of the last byte is what a decoder finds there.
+#[test]
+fn the_bits_of_the_last_byte_are_counted() {
+    for len in [0, 1, 100, 64 << 10, (64 << 10) + 1, 400_000, 400_003] {
+        let mut stream = Deflate::new(Fake::new(1), parameters(Wrapper::Raw, 6, 15, 0).0);
+        let input = sample(&Random::new(len as u64), len);
+        let output = run(&mut stream, &input, 50_000, Z_NO_FLUSH, 30_000);
+        let mut engine = crate::abi::next::Inflater::new(-15).unwrap();
+        let mut room = vec![0; len + 1];
+        let mut io = Io::from_slices(&output, &mut room);
+        // Stops at every block's end; 64 is the last one's.
+        while engine.data_type() & 64 == 0 || engine.data_type() & 128 == 0 {
+            assert_eq!(engine.run(&mut io, Z_BLOCK).0, Z_OK);
+        }
+        assert_eq!(stream.bits_used(), 8 - (engine.data_type() & 7), "{len}");
+    }
+}
+
 /// Any split, any flush, any function in between, any producer for every segment: the same plain text comes back.
 #[test]
 fn random_switching() {

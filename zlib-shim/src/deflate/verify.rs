@@ -1,12 +1,13 @@
 //! Whether what a device made of a segment may leave: by its checksum, or by inflating it again.
 
 use warpdrive::config::Verify;
+use warpdrive::memory;
 use warpdrive::request::compress::{Checksum, DeflatedSegment, Wrapper};
 
 use crate::abi::Z_BLOCK;
 use crate::abi::io::Io;
 use crate::abi::next::Inflater;
-use crate::{buffers, wrapper};
+use crate::wrapper;
 
 /// Plain text that is inflated before it is compared: it stays in the cache, and the engine's window is copied seldom.
 const PIECE_BYTES: usize = 128 << 10;
@@ -65,7 +66,7 @@ pub(super) fn part(wrapper: Wrapper, before: u32, after: u32, plain: &[u8]) -> u
 fn inflates_to(bytes: &[u8], plain: &[u8]) -> bool {
     // Without memory to look, nothing is known to be right.
     let Ok(mut engine) = Inflater::new(-15) else { return false };
-    let mut text = buffers::take(PIECE_BYTES);
+    let mut text = memory::take(PIECE_BYTES);
     if text.len() < PIECE_BYTES {
         text.resize(PIECE_BYTES, 0);
     }
@@ -85,7 +86,7 @@ fn inflates_to(bytes: &[u8], plain: &[u8]) -> bool {
             break false;
         }
     };
-    buffers::give(text);
+    memory::give(text);
     right
 }
 
