@@ -12,55 +12,78 @@ use crate::config;
 /// Smaller buffers are left to malloc.
 pub const WORTH_BYTES: usize = 64 << 10;
 
-/// Only ever `try_lock`ed: a child forked while another thread held it must go on without it.
-static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-/// Bytes of the buffers in `IDLE`.
-static IDLE_BYTES: AtomicUsize = AtomicUsize::new(0);
-static IDLE_LIMIT: AtomicUsize = AtomicUsize::new(config::Memory::DEFAULT.idle_bytes);
+static IDLE: Idle = Idle::new();
 static HELD_BYTES: AtomicUsize = AtomicUsize::new(0);
 static HELD_LIMIT: AtomicUsize = AtomicUsize::new(config::Memory::DEFAULT.process_bytes);
 
 /// Takes the limits of a configuration over.
 pub(crate) fn limit(limits: &config::Memory) {
-    IDLE_LIMIT.store(limits.idle_bytes, Ordering::Relaxed);
+    IDLE.limit.store(limits.idle_bytes, Ordering::Relaxed);
     HELD_LIMIT.store(limits.process_bytes, Ordering::Relaxed);
 }
 
 /// An empty buffer with room for `len_bytes`: an idle one if one fits, else a new one, every page of it touched. Without
 /// memory for it, a buffer with less room.
 pub fn take(len_bytes: usize) -> Vec<u8> {
-    if len_bytes >= WORTH_BYTES {
-        if let Ok(mut idle) = IDLE.try_lock() {
-            // No more than twice what is asked for: the large ones are for those who need them.
-            let fits = |buffer: &Vec<u8>| (len_bytes..=2 * len_bytes).contains(&buffer.capacity());
-            let smallest = idle.iter().enumerate().filter(|(_, buffer)| fits(buffer));
-            if let Some((at, _)) = smallest.min_by_key(|(_, buffer)| buffer.capacity()) {
-                let buffer = idle.swap_remove(at);
-                IDLE_BYTES.fetch_sub(buffer.capacity(), Ordering::Relaxed);
-                return buffer;
-            }
-        }
-    }
-    let mut buffer = Vec::new();
-    if buffer.try_reserve_exact(len_bytes).is_ok() && len_bytes >= WORTH_BYTES {
-        buffer.resize(len_bytes, 0);
-        buffer.clear();
-    }
-    buffer
+    IDLE.take(len_bytes)
 }
 
 /// Gives a buffer back, whoever made it. Its content is forgotten.
-pub fn give(mut buffer: Vec<u8>) {
-    let len_bytes = buffer.capacity();
-    if len_bytes < WORTH_BYTES {
-        return;
+pub fn give(buffer: Vec<u8>) {
+    IDLE.give(buffer);
+}
+
+/// Buffers that nobody uses.
+struct Idle {
+    /// Only ever `try_lock`ed: a child forked while another thread held it must go on without it.
+    buffers: Mutex<Vec<Vec<u8>>>,
+    /// Their bytes, changed under the lock.
+    len_bytes: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+impl Idle {
+    const fn new() -> Self {
+        Self {
+            buffers: Mutex::new(Vec::new()),
+            len_bytes: AtomicUsize::new(0),
+            limit: AtomicUsize::new(config::Memory::DEFAULT.idle_bytes),
+        }
     }
-    buffer.clear();
-    if let Ok(mut idle) = IDLE.try_lock() {
-        let total = IDLE_BYTES.load(Ordering::Relaxed) + len_bytes;
-        if total <= IDLE_LIMIT.load(Ordering::Relaxed) && idle.try_reserve(1).is_ok() {
-            IDLE_BYTES.store(total, Ordering::Relaxed);
-            idle.push(buffer);
+
+    fn take(&self, len_bytes: usize) -> Vec<u8> {
+        if len_bytes >= WORTH_BYTES {
+            if let Ok(mut buffers) = self.buffers.try_lock() {
+                // No more than twice what is asked for: the large ones are for those who need them.
+                let fits = |buffer: &Vec<u8>| (len_bytes..=2 * len_bytes).contains(&buffer.capacity());
+                let smallest = buffers.iter().enumerate().filter(|(_, buffer)| fits(buffer));
+                if let Some((at, _)) = smallest.min_by_key(|(_, buffer)| buffer.capacity()) {
+                    let buffer = buffers.swap_remove(at);
+                    self.len_bytes.fetch_sub(buffer.capacity(), Ordering::Relaxed);
+                    return buffer;
+                }
+            }
+        }
+        let mut buffer = Vec::new();
+        if buffer.try_reserve_exact(len_bytes).is_ok() && len_bytes >= WORTH_BYTES {
+            buffer.resize(len_bytes, 0);
+            buffer.clear();
+        }
+        buffer
+    }
+
+    fn give(&self, mut buffer: Vec<u8>) {
+        let len_bytes = buffer.capacity();
+        if len_bytes < WORTH_BYTES {
+            return;
+        }
+        buffer.clear();
+        if let Ok(mut buffers) = self.buffers.try_lock() {
+            let total = self.len_bytes.load(Ordering::Relaxed) + len_bytes;
+            if total <= self.limit.load(Ordering::Relaxed) && buffers.try_reserve(1).is_ok() {
+                self.len_bytes.store(total, Ordering::Relaxed);
+                buffers.push(buffer);
+            }
         }
     }
 }
@@ -97,27 +120,31 @@ pub fn held_bytes() -> usize {
 mod tests {
     use super::*;
 
-    /// The one test of the idle buffers: they belong to the whole process.
     #[test]
     fn buffers_come_back_and_the_limit_holds() {
-        // Sizes that no other test uses.
-        const LEN: usize = 901 << 10;
-        let buffer = take(LEN);
+        const LEN: usize = 1 << 20;
+        let idle = Idle::new();
+        let buffer = idle.take(LEN);
         assert!(buffer.is_empty() && buffer.capacity() >= LEN);
         let address = buffer.as_ptr();
-        give(buffer);
-        let again = take(LEN);
+        idle.give(buffer);
+        let again = idle.take(LEN - 1000);
         assert_eq!(again.as_ptr(), address);
-        let other = take(LEN);
+        let other = idle.take(LEN);
         assert_ne!(other.as_ptr(), address);
-        assert!(take(100).capacity() < 1000);
-        give(again);
-        give(other);
+        assert!(idle.take(100).capacity() < 1000);
+        idle.give(again);
+        idle.give(other);
+        assert!(idle.take(WORTH_BYTES).capacity() < LEN, "too large for that");
         for _ in 0..100 {
-            give(Vec::with_capacity(LEN));
+            idle.give(Vec::with_capacity(LEN));
         }
-        assert!(IDLE_BYTES.load(Ordering::Relaxed) <= config::Memory::DEFAULT.idle_bytes);
-        while take(LEN).capacity() >= LEN && IDLE_BYTES.load(Ordering::Relaxed) >= LEN {}
+        let kept = idle.len_bytes.load(Ordering::Relaxed);
+        assert!(kept > LEN && kept <= config::Memory::DEFAULT.idle_bytes);
+        assert_eq!(idle.buffers.lock().unwrap().iter().map(Vec::capacity).sum::<usize>(), kept);
+        idle.limit.store(0, Ordering::Relaxed);
+        idle.give(Vec::with_capacity(LEN));
+        assert_eq!(idle.len_bytes.load(Ordering::Relaxed), kept);
     }
 
     #[test]
