@@ -31,3 +31,38 @@ fn keys_answer_as_the_default_providers_without_a_device() {
 fn keys_answer_as_the_default_providers_with_hardware() {
     examine("keys-simulated", "42", Devices::Simulated);
 }
+
+/// Calls right and wrong, with and without key derivation functions. The program says how many of its secrets a device must
+/// have computed.
+fn exchanges(name: &str, seed: &str, devices: Devices) {
+    let scratch = Scratch::new(name);
+    let program = scratch.compile("exchange");
+    let output = succeed(scratch.command(program, devices).args([seed, &rounds(4)]));
+    let mut computed = std::collections::BTreeMap::<String, u64>::new();
+    for line in said(&output).lines() {
+        let (row, number) = line.split_once(" hardware ").expect("a row");
+        *computed.entry(row.to_owned()).or_default() += number.parse::<u64>().expect("a number");
+    }
+    assert_eq!(computed.len(), 17, "{computed:?}");
+    let counters = scratch.take_counters();
+    for (row, expected) in computed.into_iter().filter(|(_, expected)| *expected > 0) {
+        let counted = &counters[&row];
+        let reasons: Vec<&str> = counted.software.keys().map(String::as_str).collect();
+        if devices == Devices::Simulated {
+            assert!(counted.hardware >= expected, "{row}: {expected}, {counters:?}");
+            assert!(reasons.iter().all(|reason| ["unsupported", "refused"].contains(reason)), "{counters:?}");
+        } else {
+            assert_eq!((counted.hardware, reasons), (0, vec!["no-device"]), "{row}: {counters:?}");
+        }
+    }
+}
+
+#[test]
+fn exchanges_without_a_device() {
+    exchanges("exchange-none", "51", Devices::None);
+}
+
+#[test]
+fn exchanges_in_hardware() {
+    exchanges("exchange-simulated", "52", Devices::Simulated);
+}
