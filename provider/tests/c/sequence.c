@@ -3,7 +3,13 @@
  * private operations our side finished ("rsa-2048-private done N"). Usage: sequence SEED SEQUENCES */
 #include "pair.h"
 
-static EVP_PKEY *key;
+/* RSA, and RSA-PSS without restrictions, with some, with all. */
+static const struct {
+    const char *type, *digest, *mask;
+    int salt;
+} kinds[] = {{"RSA", NULL, NULL, -1}, {"RSA-PSS", NULL, NULL, -1}, {"RSA-PSS", "SHA256", NULL, 20}, {"RSA-PSS", "SHA2-512", "sha1", 0}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+static EVP_PKEY *keys[KINDS], *key;
 static unsigned long done;
 static char history[4096];
 static unsigned char data[600];
@@ -313,8 +319,26 @@ int main(int argc, char **argv)
     dice_state = strtoull(argv[1], NULL, 10);
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)dice(256);
-    key = generate(properties[STOCK], 2048, 2, 0);
-    for (int i = 0, sequences = atoi(argv[2]); i < sequences; i++)
+    for (int i = 0; i < KINDS; i++) {
+        EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, kinds[i].type, properties[i & 1 ? OURS : STOCK]);
+        OSSL_PARAM params[4], *next = params;
+        int salt = kinds[i].salt;
+        if (kinds[i].digest)
+            *next++ = OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)kinds[i].digest, 0);
+        if (kinds[i].mask)
+            *next++ = OSSL_PARAM_construct_utf8_string("mgf1-digest", (char *)(uintptr_t)kinds[i].mask, 0);
+        if (salt >= 0)
+            *next++ = OSSL_PARAM_construct_int("saltlen", &salt);
+        *next = OSSL_PARAM_construct_end();
+        must(context && EVP_PKEY_keygen_init(context) == 1 && EVP_PKEY_CTX_set_params(context, params) == 1 &&
+                 EVP_PKEY_generate(context, &keys[i]) == 1,
+             "key %d", i);
+        EVP_PKEY_CTX_free(context);
+    }
+    for (int i = 0, sequences = atoi(argv[2]); i < sequences; i++) {
+        key = keys[dice(2) ? 0 : dice(KINDS)];
+        if (!key)
+            continue;
         switch (dice(3)) {
         case 0:
             digest_sequence(0);
@@ -325,7 +349,9 @@ int main(int argc, char **argv)
         default:
             bare_sequence();
         }
-    EVP_PKEY_free(key);
+    }
+    for (int i = 0; i < KINDS; i++)
+        EVP_PKEY_free(keys[i]);
     printf("rsa-2048-private done %lu\n", done);
     return end();
 }
