@@ -60,7 +60,24 @@ build_packages=(gcc libc6-dev pkg-config libssl-dev ca-certificates)
 # What the main job needs besides: the programs that it drives.
 run_packages=(openssl python3 gzip tar)
 # What the tests need besides.
-test_packages=(binutils git pigz strace valgrind zlib1g-dev)
+test_packages=(binutils git libpcre2-8-0 perl pigz procps strace valgrind zlib1g-dev)
+
+# Servers, which as installed packages would start on the developer's machine: the tests run them from below target.
+unpacked_packages=(nginx)
+
+# Unpacks the named Debian packages into $target/packages, those that are not there yet. Libraries that they need come with need_packages.
+need_unpacked() {
+    local package directory=$target/packages
+    mkdir -p "$directory/archives"
+    for package in "$@"; do
+        [ ! -e "$directory/.$package" ] || continue
+        step "unpacking $package"
+        (cd "$directory/archives" && rm -f "${package}"_*.deb &&
+            { apt-get download -qq -o APT::Sandbox::User=root "$package" >&2 || { apt-get update -qq >&2 && apt-get download -qq -o APT::Sandbox::User=root "$package" >&2; }; } &&
+            dpkg-deb --extract "${package}"_*.deb "$directory") || give_up "could not fetch $package"
+        touch "$directory/.$package"
+    done
+}
 
 # CPython's own tests, in the version of the system's python3 (which run_packages brings).
 python_tests_package() {

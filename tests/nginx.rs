@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use common::{Devices, Scratch, Simulator, failures, stock, succeed};
@@ -18,6 +18,12 @@ use common::{Devices, Scratch, Simulator, failures, stock, succeed};
 /// Handshakes of one run.
 fn count() -> u64 {
     std::env::var("WARPDRIVE_HANDSHAKES").map_or(300, |count| count.parse().unwrap())
+}
+
+/// Debian's program, which `scripts/test` unpacks without installing it; else the system's.
+fn program() -> PathBuf {
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/packages/usr/sbin/nginx");
+    if unpacked.exists() { unpacked } else { "nginx".into() }
 }
 
 /// A port that was free a moment ago.
@@ -55,7 +61,7 @@ impl Nginx {
         fs::write(scratch.file("nginx.conf"), configuration).unwrap();
         let directory = scratch.file(".");
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut command = stock("nginx");
+        let mut command = stock(program());
         scratch.accelerate(&mut command, devices);
         command.arg("-p").arg(&directory).arg("-c").arg(scratch.file("nginx.conf"));
         let log = fs::File::create(scratch.file("error.log")).unwrap();
