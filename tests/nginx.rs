@@ -157,9 +157,9 @@ fn responses_are_compressed_in_hardware() {
     let nginx = Nginx::start(&scratch, Devices::Simulated(&simulator));
     for _ in 0..3 {
         let mut connection = TcpStream::connect(("127.0.0.1", nginx.plain_port)).unwrap();
-        let request = "GET /text HTTP/1.0\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n";
         // nginx compresses for HTTP/1.1 and newer only.
-        let request = request.replace("HTTP/1.0", "HTTP/1.1").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let request =
+            "GET /text HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
         connection.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         connection.read_to_end(&mut answer).unwrap();
