@@ -172,17 +172,19 @@ impl Queue {
     /// Makes the static shared region; its length in whole pages (uacce-qm §7.3).
     fn reserve(&mut self, length: u64) -> Result<u64, i32> {
         // An earlier one is no longer mapped: its memory is free before the new one is looked for.
-        self.reserved = None;
+        self.drop_reserved();
         let page_size = self.page_size as u64;
         let len = length.checked_next_multiple_of(page_size).filter(|len| *len > 0).ok_or(libc::EINVAL)?;
         // With shared virtual addressing nobody asks for it, and no address of it means anything to the device.
         let bus = self.device.bus.as_ref().ok_or(libc::ENOMEM)?;
         let made = usize::try_from(len)
             .map_err(|_| io::ErrorKind::OutOfMemory.into())
-            .and_then(|len| shared_memory(c"uacce-sim-reserved", len, true))
-            .and_then(|memory| bus.reserve(memory, len, page_size));
+            .and_then(|len| shared_memory(c"uacce-sim-reserved", len, !self.device.faults.take_memory()))
+            .and_then(|memory| bus.reserve(memory, len, page_size))
+            .and_then(|reserved| Ok((reserved.fd().try_clone_to_owned()?, reserved)));
         match made {
-            Ok(reserved) => {
+            Ok((memory, reserved)) => {
+                self.line.set_reserved(Some(memory.into()));
                 self.reserved = Some(reserved);
                 Ok(len)
             }
@@ -191,6 +193,11 @@ impl Queue {
                 Err(libc::ENOMEM)
             }
         }
+    }
+
+    fn drop_reserved(&mut self) {
+        self.line.set_reserved(None);
+        self.reserved = None;
     }
 
     /// `GET_SS_DMA`: a slice's index in, its address and length out; returns how many follow (uacce-qm §7.3).
@@ -217,7 +224,7 @@ impl Queue {
         let device = Arc::clone(&self.device);
         let mut calls = device.calls();
         self.stop();
-        self.reserved = None;
+        self.drop_reserved();
         self.release_number(&mut calls);
     }
 
@@ -408,7 +415,9 @@ fn build_regions(
     left_over: u32,
 ) -> io::Result<(Region, Region)> {
     let description = &device.description;
-    let rings = Region::new(c"uacce-sim-rings", description.ring_region_len(page_size))?;
+    let (name, len) = (c"uacce-sim-rings", description.ring_region_len(page_size));
+    let removable = device.faults.take_memory();
+    let rings = if removable { Region::removable(name, len)? } else { Region::new(name, len)? };
     // The kernel zeroes completions and status words at open, not the submission ring: whoever reads a slot it did not
     // fill gets what an earlier owner left (uacce-qm §2.3, §11 trap 4).
     let submissions = description.descriptor_len() * usize::from(DEPTH);

@@ -1,5 +1,6 @@
 //! What befalls a whole device: reset, isolation, removal (uacce-qm §5.1, §5.3, §5.4).
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use uacce_sim_protocol::control;
 
 use crate::device::Device;
+use crate::fault::Unplugged;
 use crate::note;
 use crate::os::region::Region;
 
@@ -20,7 +22,7 @@ pub enum Trouble {
     /// Stopped for good, `isolate` says 1.
     Isolation,
     /// No longer there.
-    Removal,
+    Removal(Unplugged),
 }
 
 /// How a device is.
@@ -50,6 +52,8 @@ pub struct Line {
     started: AtomicBool,
     halted: AtomicBool,
     quiet: AtomicBool,
+    /// Reserved memory, to be taken away with the device.
+    reserved: Mutex<Option<File>>,
 }
 
 impl Line {
@@ -62,6 +66,7 @@ impl Line {
             started: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
+            reserved: Mutex::new(None),
         }
     }
 
@@ -74,7 +79,27 @@ impl Line {
 
     /// Nothing is told by `poll` any more (uacce-qm §2.7): put, or the device is removed.
     pub fn set_gone(&self) {
-        self.doorbell.word32(self.control + control::GONE).store(1, Ordering::SeqCst);
+        self.doorbell.word32(self.control + control::GONE).store(control::GONE_SILENTLY, Ordering::SeqCst);
+    }
+
+    /// The queue has this reserved memory now, or none any more.
+    pub fn set_reserved(&self, memory: Option<File>) {
+        *self.reserved.lock() = memory;
+    }
+
+    /// The device is removed. Whether the pages of its regions go with it depends; of the doorbell region only stores
+    /// become faults, by the trap that serves them.
+    fn remove(&self, memory: Unplugged) {
+        self.set_gone();
+        if memory == Unplugged::Readable {
+            return;
+        }
+        self.doorbell.word32(self.control + control::GONE).store(control::GONE_WITH_MEMORY, Ordering::SeqCst);
+        let cut = self.rings.cut();
+        let reserved = self.reserved.lock().as_ref().map_or(Ok(()), |file| file.set_len(0));
+        if let Err(error) = cut.and(reserved) {
+            note!("memory of a removed device stays: {error}");
+        }
     }
 
     /// A worker begins or ends.
@@ -138,7 +163,7 @@ impl Health {
 /// Begins trouble, unless the device has some already. It takes its course on a thread of its own: the caller may be one
 /// of the queues that it stops.
 pub fn begin(device: &Arc<Device>, trouble: Trouble) {
-    let condition = if trouble == Trouble::Removal { REMOVED } else { STOPPED };
+    let condition = if matches!(trouble, Trouble::Removal(_)) { REMOVED } else { STOPPED };
     let change = device.health.condition.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
         (now == NORMAL || condition > now).then_some(condition)
     });
@@ -167,8 +192,8 @@ fn take_course(device: &Device, trouble: Trouble) {
         thread::sleep(Duration::from_micros(200));
     }
     lines.iter().for_each(|line| line.set_status(RX));
-    if trouble == Trouble::Removal {
-        lines.iter().for_each(|line| line.set_gone());
+    if let Trouble::Removal(memory) = trouble {
+        lines.iter().for_each(|line| line.remove(memory));
     }
     drop(lines);
     let shown = match trouble {
@@ -192,7 +217,7 @@ fn take_course(device: &Device, trouble: Trouble) {
             device.show_state(false);
             device.attributes().set("isolate", "1")
         }
-        Trouble::Removal => device.attributes().vanish(),
+        Trouble::Removal(_) => device.attributes().vanish(),
     };
     if let Err(error) = shown {
         note!("{}: attributes: {error}", device.description.name());

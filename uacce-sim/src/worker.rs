@@ -305,7 +305,7 @@ impl Serving {
                 }
                 Kind::Reset(time) => trouble::begin(device, Trouble::Reset(*time)),
                 Kind::Isolate => trouble::begin(device, Trouble::Isolation),
-                Kind::Unplug => trouble::begin(device, Trouble::Removal),
+                Kind::Unplug(memory) => trouble::begin(device, Trouble::Removal(*memory)),
                 _ => {}
             }
         }
@@ -548,7 +548,7 @@ fn is_small(at: u64, len: usize, memory: &dyn ClientSpace) -> Option<bool> {
 }
 
 fn is_device_wide(kind: &Kind) -> bool {
-    matches!(kind, Kind::Reset(_) | Kind::Isolate | Kind::Unplug)
+    matches!(kind, Kind::Reset(_) | Kind::Isolate | Kind::Unplug(_))
 }
 
 fn changed_words(before: &[u8], after: &[u8]) -> Vec<(usize, u32)> {
@@ -600,7 +600,7 @@ const CROWD_PERIOD: Duration = Duration::from_millis(20);
 /// The last part of the way to a completion that is not due yet.
 const APPROACH: Duration = Duration::from_micros(60);
 const SHORTEST_REST: Duration = Duration::from_micros(20);
-const LONGEST_REST: Duration = Duration::from_millis(2);
+const LONGEST_REST: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

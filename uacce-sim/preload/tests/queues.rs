@@ -38,6 +38,19 @@ fn polls_are_answered_as_by_each_kernel() {
 }
 
 #[test]
+fn a_removed_device_takes_its_memory_away() {
+    use std::os::unix::process::ExitStatusExt;
+    let program = compile("unplugged", &["-O1"]);
+    let device = || Session::with(&["--device", "hpre", "--fault", "unplug=sigbus,after=1"]);
+    assert_eq!(device().run(&program, &[]), "done\n");
+    // Nobody catches it, or nobody can: the program ends by that signal.
+    for case in ["read", "ring", "blocked"] {
+        let output = device().command(&program).arg(case).output().unwrap();
+        assert_eq!(output.status.signal(), Some(7), "{case}: {output:?}");
+    }
+}
+
+#[test]
 fn stores_of_rust_programs_ring() {
     let session = Session::new();
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rust/doorbells.rs");

@@ -115,8 +115,12 @@ pub mod control {
     pub const FOREIGN: usize = 272;
     /// u32, how `poll` answers: one of the `READY_` values.
     pub const READINESS: usize = 280;
-    /// u32, 1: the device is gone or the queue was put; `poll` answers nothing any more.
+    /// u32, not 0: the device is gone or the queue was put, and `poll` answers nothing any more; one of the `GONE_` values.
     pub const GONE: usize = 284;
+    /// [`GONE`]: doorbells have no effect.
+    pub const GONE_SILENTLY: u32 = 1;
+    /// [`GONE`]: a doorbell is a SIGBUS.
+    pub const GONE_WITH_MEMORY: u32 = 2;
     /// u64, completion entries written since START.
     pub const COMPLETIONS: usize = 320;
     /// u32, events that no `poll` has answered yet; the daemon adds, the preload library takes.

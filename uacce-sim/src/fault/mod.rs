@@ -38,9 +38,18 @@ pub enum Kind {
     /// A reset that fails: the device is isolated (uacce-qm §5.4).
     Isolate,
     /// The device is removed (uacce-qm §5.3).
-    Unplug,
+    Unplug(Unplugged),
     /// `open` fails with this errno.
     Open(i32),
+}
+
+/// What becomes of the memory mapped from a removed device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unplugged {
+    /// It stays as it was.
+    Readable,
+    /// Every access is a SIGBUS, as on the kernel's device, whose pages are taken away.
+    Sigbus,
 }
 
 /// The rules that concern one device.
@@ -91,6 +100,11 @@ impl Faults {
             !matches!(armed.rule.kind, Kind::Open(_)) && armed.rule.class.is_none_or(|only| only == class)
         });
         concerned.filter(|armed| armed.strikes()).map(|armed| armed.rule.kind).collect()
+    }
+
+    /// Whether a rule takes mapped memory away: it must be made so that it can be.
+    pub fn take_memory(&self) -> bool {
+        self.0.iter().any(|armed| armed.rule.kind == Kind::Unplug(Unplugged::Sigbus))
     }
 
     /// The errno the next open fails with.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Kind;
+use super::{Kind, Unplugged};
 use crate::cli::parse_time;
 use crate::device::Description;
 
@@ -72,7 +72,7 @@ impl FromStr for Rule {
             times: None,
         };
         // A device is removed, isolated or reset once, unless the rule says otherwise.
-        if matches!(rule.kind, Kind::Reset(_) | Kind::Isolate | Kind::Unplug) {
+        if matches!(rule.kind, Kind::Reset(_) | Kind::Isolate | Kind::Unplug(_)) {
             rule.times = Some(1);
         }
         for word in words {
@@ -110,6 +110,11 @@ fn kind(name: &str, value: Option<&str>) -> Result<Kind, String> {
         "tag" => Kind::Tag(value.map_or(Ok(1), number)?),
         "status" => Kind::Status(value.map_or(Ok(1), number)?),
         "reset" => Kind::Reset(time(Duration::from_millis(100))?),
+        "unplug" => Kind::Unplug(match value {
+            None => Unplugged::Readable,
+            Some("sigbus") => Unplugged::Sigbus,
+            Some(other) => return Err(format!("{other}: unplug takes no value but sigbus")),
+        }),
         "open" => Kind::Open(errno(value.unwrap_or("EBUSY"))?),
         _ => {
             let plain = match name {
@@ -119,7 +124,6 @@ fn kind(name: &str, value: Option<&str>) -> Result<Kind, String> {
                 "bytes" => Kind::Bytes,
                 "short" => Kind::Short,
                 "isolate" => Kind::Isolate,
-                "unplug" => Kind::Unplug,
                 _ => return Err(format!("{name}: no such fault ({KINDS})")),
             };
             return if value.is_none() { Ok(plain) } else { Err(format!("{name} takes no value")) };
@@ -188,6 +192,8 @@ mod tests {
         assert_eq!(kind_of("tag=3"), Kind::Tag(3));
         assert_eq!(kind_of("status=0x21"), Kind::Status(0x21));
         assert_eq!(kind_of("reset=1s"), Kind::Reset(Duration::from_secs(1)));
+        assert_eq!(kind_of("unplug"), Kind::Unplug(Unplugged::Readable));
+        assert_eq!(kind_of("unplug=sigbus"), Kind::Unplug(Unplugged::Sigbus));
         assert_eq!(kind_of("open"), Kind::Open(libc::EBUSY));
         assert_eq!(kind_of("open=EPERM"), Kind::Open(libc::EPERM));
         for name in ["lost", "twice", "phase", "bytes", "short", "isolate", "unplug"] {
@@ -214,6 +220,7 @@ mod tests {
             "late=5",
             "wild=65536",
             "open=EWHAT",
+            "unplug=now",
             "lost,often",
             "lost,every=0",
             "lost,chance=1.1",

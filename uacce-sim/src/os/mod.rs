@@ -2,6 +2,7 @@
 //! signals, random numbers) and libcrypto's big numbers, curves,
 //! ciphers and digests. The only folder of this crate with `unsafe` in it.
 
+mod bus;
 pub mod cipher;
 pub mod client;
 pub mod digest;

@@ -8,13 +8,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::checked;
+use super::{bus, checked};
 
 /// A shared region of fixed size, zero-filled at creation.
 ///
 /// The client may write any byte at any moment, so every access is one atomic load or store of an aligned word, checked
-/// against the region's length; no reference to its bytes ever exists. The memfd is sealed against shrinking: a client
-/// cannot make an access here fault.
+/// against the region's length; no reference to its bytes ever exists. The memfd is sealed against shrinking, or guarded:
+/// a client cannot make an access here fault.
 pub struct Region {
     base: NonNull<u8>,
     len: usize,
@@ -34,6 +34,23 @@ impl Region {
         Self::map(shared_memory(name, len, true)?, len)
     }
 
+    /// As [`Region::new`], but [`Region::cut`] may take it away, and so may the client. An access that finds it gone meets
+    /// zeros here, and nothing else happens (`os::bus`).
+    /// # Errors
+    /// As [`Region::new`]; more such regions than can be guarded.
+    pub fn removable(name: &CStr, len: usize) -> io::Result<Self> {
+        let region = Self::map_unchecked(shared_memory(name, len, false)?, len)?;
+        bus::guard(region.base.as_ptr().addr(), len)?;
+        Ok(region)
+    }
+
+    /// Takes a removable region away: whoever has it mapped gets a SIGBUS from now on.
+    /// # Errors
+    /// `EPERM` for one that is not removable.
+    pub fn cut(&self) -> io::Result<()> {
+        std::fs::File::from(self.fd.try_clone()?).set_len(0)
+    }
+
     /// Maps a region made elsewhere, its first `len` bytes: the client's side. Fails unless it is sealed as by
     /// [`Region::new`] and at least that long, so that an access can never fault.
     /// # Errors
@@ -47,6 +64,11 @@ impl Region {
         if seals & libc::F_SEAL_SHRINK == 0 || size < len {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        Self::map_unchecked(fd, len)
+    }
+
+    fn map_unchecked(fd: OwnedFd, len: usize) -> io::Result<Self> {
+        let raw = fd.as_raw_fd();
         // SAFETY: a fresh mapping chosen by the kernel; it aliases nothing of this process.
         let base = unsafe {
             libc::mmap(
@@ -170,6 +192,7 @@ impl AsRawFd for Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
+        bus::release(self.base.as_ptr().addr());
         // SAFETY: exactly the range `new` mapped; no reference into it outlives `self`.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
     }
@@ -185,6 +208,18 @@ mod tests {
         let file = std::fs::File::from(region.fd().try_clone_to_owned().unwrap());
         assert_eq!(file.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM));
         assert_eq!(file.metadata().unwrap().len(), 8192);
+    }
+
+    #[test]
+    fn what_is_taken_away_reads_as_zeros() {
+        let region = Region::removable(c"test", 8192).unwrap();
+        region.word32(0).store(7, Ordering::Relaxed);
+        region.word32(4096).store(8, Ordering::Relaxed);
+        region.cut().unwrap();
+        assert_eq!(region.word32(4096).load(Ordering::Relaxed), 0);
+        region.word32(0).store(9, Ordering::Relaxed);
+        assert_eq!(region.word32(0).load(Ordering::Relaxed), 9);
+        assert!(Region::new(c"test", 4096).unwrap().cut().is_err());
     }
 
     #[test]

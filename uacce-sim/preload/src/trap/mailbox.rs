@@ -36,6 +36,16 @@ impl Control {
     }
 }
 
+/// Whether the device was removed, and its mapped memory with it.
+///
+/// # Safety
+/// The range's control page is mapped.
+pub(crate) unsafe fn is_removed(range: &Range) -> bool {
+    let page = Control(range.control());
+    // SAFETY: the caller's promise.
+    unsafe { page.word(control::GONE) }.load(Ordering::Relaxed) == control::GONE_WITH_MEMORY
+}
+
 /// Carries out `store` at `offset` of the region. Returns what lay there before (for an exchange), or `None` if the store
 /// leaves the region.
 ///

@@ -106,6 +106,11 @@ unsafe fn serve(info: *const libc::siginfo_t, context: *mut libc::c_void) -> boo
         complain(b"uacce-sim: a store to a doorbell page was not understood\n");
         return false;
     };
+    // SAFETY: the range was found in the table, so its control page is mapped.
+    if unsafe { mailbox::is_removed(range) } {
+        bus_error(address);
+        return true;
+    }
     let offset = range.offset(address);
     // SAFETY: the range was found in the table, so its alias is mapped.
     let Some(before) = (unsafe { mailbox::deliver(range, offset, &store) }) else { return false };
@@ -119,6 +124,35 @@ unsafe fn serve(info: *const libc::siginfo_t, context: *mut libc::c_void) -> boo
     context.advance(store.length);
     true
 }
+
+/// A SIGBUS for this thread, as the kernel sends for a page that is gone. The program's handler runs before this returns;
+/// when it returns itself, the store is tried again, and so is this.
+fn bus_error(address: usize) {
+    let bit = 1u64 << (libc::SIGBUS - 1);
+    if syscall::signal_mask(libc::SIG_BLOCK, 0) & bit != 0 {
+        // A fault cannot be blocked: the kernel resets the disposition and lets it through.
+        let default = [0usize; 4];
+        let arguments = [libc::SIGBUS as usize, default.as_ptr() as usize, 0, size_of::<u64>(), 0, 0];
+        // SAFETY: the kernel reads one `struct sigaction` of zeros: the default, nothing blocked.
+        let _ = unsafe { syscall::call(libc::SYS_rt_sigaction, arguments) };
+        syscall::signal_mask(libc::SIG_UNBLOCK, bit);
+    }
+    // siginfo_t: number, errno, code in three words of 32 bits; from byte 16 on the address.
+    let mut info = [0usize; 16];
+    info[0] = libc::SIGBUS as usize;
+    info[1] = ADDRESS_GONE;
+    info[2] = address;
+    // SAFETY: numbers, and a whole siginfo_t that lives through the call.
+    unsafe {
+        let thread = syscall::call(libc::SYS_gettid, [0; 6]).unwrap_or(0);
+        let process = syscall::process_id() as usize;
+        let arguments = [process, thread, libc::SIGBUS as usize, info.as_ptr() as usize, 0, 0];
+        let _ = syscall::call(libc::SYS_rt_tgsigqueueinfo, arguments);
+    }
+}
+
+/// BUS_ADRERR.
+const ADDRESS_GONE: usize = 2;
 
 /// Hands a fault that is not ours to the program, as the kernel would have done (simulator.md §9).
 ///
