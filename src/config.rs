@@ -191,7 +191,7 @@ impl Default for Health {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Deflate {
-    /// Plain text shorter than this stays in software.
+    /// A stream that is given whole and is shorter than this stays in software; longer ones go where they are served best.
     #[serde(deserialize_with = "values::bytes::<_, 0, { GIB }>")]
     pub min_bytes: usize,
     /// How compressed output of a device is checked before it leaves.
@@ -203,7 +203,7 @@ pub struct Deflate {
 
 impl Default for Deflate {
     fn default() -> Self {
-        Self { min_bytes: 64 << 10, verify: Verify::Crc, parallel: 4 }
+        Self { min_bytes: 16 << 10, verify: Verify::Crc, parallel: 4 }
     }
 }
 

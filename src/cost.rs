@@ -2,9 +2,13 @@
 //!
 //! A moving average per kind and size class, lock-free; a lost update costs nothing but a little precision. The averages
 //! size spinning and sleeping and let the policy `auto` choose; [`Costs::sample`] says when to measure the engine not in use.
+//!
+//! For compression a size that was not measured yet is judged by its nearest neighbour: what software takes grows with the
+//! size; what a device takes may all be latency, or all be work, so the kinder of the two is assumed, and measured. A
+//! device's time is forgotten after a while, for streams that stay away from it would never learn that it has become fast.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Algorithm;
 
@@ -14,8 +18,10 @@ const KINDS: usize = Algorithm::ALL.len() * 2;
 const CLASSES: usize = KINDS + 2 * 32;
 /// Weight of a new value: 1/8.
 const SHIFT: u32 = 3;
-/// Device answers before software is measured for comparison.
+/// Device answers before software is measured for comparison; for compression one is enough.
 const SETTLED: u32 = 8;
+/// How long a device's time is believed when it speaks against the device.
+const BELIEVED: Duration = Duration::from_secs(10);
 /// One in this many requests goes to the engine that is not preferred, so that its average stays true.
 const EXPLORE: u32 = 256;
 
@@ -24,6 +30,11 @@ const EXPLORE: u32 = 256;
 pub(crate) struct Class(usize);
 
 impl Class {
+    /// Its place among the sizes of its kind; `None`: size does not matter.
+    fn size(self) -> Option<usize> {
+        self.0.checked_sub(KINDS).map(|at| at % 32)
+    }
+
     /// The class of a request; `crt` is RSA's alone.
     pub(crate) fn of(algorithm: Algorithm, len_bytes: usize, crt: bool) -> Self {
         let log2 = usize::try_from(len_bytes.max(1).ilog2()).unwrap_or(0).min(31);
@@ -37,37 +48,87 @@ impl Class {
 
 /// The averages. On the heap: callers may have small stacks.
 #[derive(Debug)]
-pub(crate) struct Costs(Box<[Cell]>);
+pub(crate) struct Costs {
+    cells: Box<[Cell]>,
+    start: Instant,
+}
 
 /// Nanoseconds; 0: not measured.
 #[derive(Debug, Default)]
 struct Cell {
     hardware: AtomicU64,
+    /// Milliseconds since the start.
+    hardware_at: AtomicU64,
     software: AtomicU64,
     turns: AtomicU32,
 }
 
 impl Costs {
     pub(crate) fn new() -> Self {
-        Self((0..CLASSES).map(|_| Cell::default()).collect())
+        Self { cells: (0..CLASSES).map(|_| Cell::default()).collect(), start: Instant::now() }
     }
 
     pub(crate) fn hardware(&self, class: Class) -> Option<Duration> {
-        read(&self.0.get(class.0)?.hardware)
+        read(&self.cells.get(class.0)?.hardware)
     }
 
     pub(crate) fn software(&self, class: Class) -> Option<Duration> {
-        read(&self.0.get(class.0)?.software)
+        read(&self.cells.get(class.0)?.software)
+    }
+
+    /// What a request may take on the device; `None`: it is worth a try.
+    pub(crate) fn hardware_estimate(&self, class: Class) -> Option<Duration> {
+        if class.size().is_none() {
+            return self.hardware(class);
+        }
+        let now = self.clock();
+        let fresh = |cell: &Cell| {
+            let age = now.saturating_sub(cell.hardware_at.load(Ordering::Relaxed));
+            if u128::from(age) < BELIEVED.as_millis() { read(&cell.hardware) } else { None }
+        };
+        let (took, from, to) = self.nearest(class, fresh)?;
+        Some(if from > to { took / (1 << (from - to)) } else { took })
+    }
+
+    /// What a request will take in software; `None`: nobody knows.
+    pub(crate) fn software_estimate(&self, class: Class) -> Option<Duration> {
+        if class.size().is_none() {
+            return self.software(class);
+        }
+        let (took, from, to) = self.nearest(class, |cell| read(&cell.software))?;
+        Some(if from > to { took / (1 << (from - to)) } else { took.saturating_mul(1 << (to - from)) })
+    }
+
+    /// The time of the nearest size that has one, smaller ones first; its place and that of `class`.
+    fn nearest(
+        &self,
+        class: Class,
+        time: impl Fn(&Cell) -> Option<Duration>,
+    ) -> Option<(Duration, usize, usize)> {
+        let size = class.size()?;
+        let first = class.0 - size;
+        let of = |at: usize| Some((time(self.cells.get(first + at)?)?, at, size));
+        let near = |distance: usize| {
+            let smaller = size.checked_sub(distance).and_then(of);
+            smaller.or_else(|| (size + distance < 32).then(|| of(size + distance)).flatten())
+        };
+        (0..32).find_map(near)
+    }
+
+    /// Milliseconds since the start.
+    fn clock(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn note_hardware(&self, class: Class, took: Duration) {
-        if let Some(cell) = self.0.get(class.0) {
+        if let Some(cell) = self.cells.get(class.0) {
             note(&cell.hardware, took);
+            cell.hardware_at.store(self.clock(), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn note_software(&self, class: Class, took: Duration) {
-        if let Some(cell) = self.0.get(class.0) {
+        if let Some(cell) = self.cells.get(class.0) {
             note(&cell.software, took);
         }
     }
@@ -75,8 +136,11 @@ impl Costs {
     /// True when this request should go to the engine that the averages speak against, or that has none yet. Counts a
     /// turn: call it once per request under the policy `auto`.
     pub(crate) fn sample(&self, class: Class) -> bool {
-        let Some(cell) = self.0.get(class.0) else { return false };
+        let Some(cell) = self.cells.get(class.0) else { return false };
         let turn = cell.turns.fetch_add(1, Ordering::Relaxed);
+        if class.size().is_some() && self.software_estimate(class).is_none() {
+            return self.hardware_estimate(class).is_some();
+        }
         turn % EXPLORE == SETTLED
     }
 }
@@ -112,6 +176,49 @@ mod tests {
         costs.note_software(class, Duration::MAX);
         costs.note_software(class, Duration::ZERO);
         assert!(costs.software(class).is_some());
+    }
+
+    #[test]
+    fn a_size_is_judged_by_its_neighbours() {
+        let costs = Costs::new();
+        let class = |log2: u32| Class::of(Algorithm::Deflate, 1 << log2, false);
+        let micros = |n: u64| Some(Duration::from_micros(n));
+        assert!(!costs.sample(class(18)), "nothing is known of either");
+        costs.note_hardware(class(18), Duration::from_micros(400));
+        assert!(costs.sample(class(18)) && costs.sample(class(20)), "software is not known at any size");
+        assert_eq!(
+            [16, 18, 20].map(|at| costs.hardware_estimate(class(at))),
+            [micros(100), micros(400), micros(400)]
+        );
+        assert_eq!(costs.hardware(class(20)), None);
+        costs.note_software(class(19), Duration::from_micros(800));
+        assert_eq!(
+            [16, 18, 21].map(|at| costs.software_estimate(class(at))),
+            [micros(100), micros(400), micros(3200)]
+        );
+        assert!(!costs.sample(class(20)));
+        let inflate = Class::of(Algorithm::Inflate, 1 << 18, false);
+        assert_eq!((costs.hardware_estimate(inflate), costs.software_estimate(inflate)), (None, None));
+        let rsa = Class::of(Algorithm::RsaPrivate(2048), 256, true);
+        assert_eq!((costs.hardware_estimate(rsa), costs.software_estimate(rsa)), (None, None));
+        assert_eq!(
+            costs.software_estimate(Class::of(Algorithm::Deflate, 1, false)),
+            Some(Duration::from_nanos(1))
+        );
+        assert!(
+            costs.software_estimate(Class::of(Algorithm::Deflate, usize::MAX, false)) > micros(1_000_000)
+        );
+    }
+
+    #[test]
+    fn a_device_s_time_is_forgotten() {
+        let mut costs = Costs::new();
+        let class = Class::of(Algorithm::Deflate, 1 << 18, false);
+        costs.note_hardware(class, Duration::from_millis(20));
+        assert!(costs.hardware_estimate(class).is_some());
+        costs.start = costs.start.checked_sub(BELIEVED).unwrap();
+        assert_eq!(costs.hardware_estimate(class), None, "worth another try");
+        assert!(costs.hardware(class).is_some(), "but waited for as before");
     }
 
     #[test]

@@ -124,8 +124,8 @@ impl Core {
             min_bytes: u64::try_from(self.config.min_bytes(ask.algorithm)).unwrap_or(u64::MAX),
             outstanding: u32::try_from(outstanding).unwrap_or(u32::MAX),
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
-            hardware: self.costs.hardware(ask.class),
-            software: self.costs.software(ask.class),
+            hardware: self.costs.hardware_estimate(ask.class),
+            software: self.costs.software_estimate(ask.class),
         })
     }
 

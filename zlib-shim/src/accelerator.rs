@@ -31,6 +31,10 @@ pub(crate) trait Accelerator {
     fn doubt(&self);
     /// Segments of one call that may be under way at a time, at least 1.
     fn parallel(&self) -> usize;
+    /// A stream that is given whole is worth a trip from this length on, perhaps.
+    fn min_bytes(&self) -> usize;
+    /// What one stream may hold for segments under way.
+    fn stream_bytes(&self) -> usize;
 }
 
 /// The real thing: the core's shared queues.
@@ -91,5 +95,13 @@ impl Accelerator for Core {
 
     fn parallel(&self) -> usize {
         usize::try_from(warpdrive::configuration().deflate.parallel).unwrap_or(1)
+    }
+
+    fn min_bytes(&self) -> usize {
+        warpdrive::configuration().deflate.min_bytes
+    }
+
+    fn stream_bytes(&self) -> usize {
+        warpdrive::configuration().memory.stream_bytes
     }
 }

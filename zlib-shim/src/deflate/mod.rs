@@ -265,12 +265,18 @@ impl<A: Accelerator> Deflate<A> {
     /// Chooses a side for a stream that has `incoming` bytes more at hand.
     pub(crate) fn route(&self, incoming: usize, flush: c_int) -> Result<(), Reason> {
         let len_bytes = self.fifo.len().saturating_add(incoming);
-        self.candidate(len_bytes.max(THRESHOLD_BYTES))?;
-        if len_bytes < THRESHOLD_BYTES {
+        if len_bytes < THRESHOLD_BYTES && !(flush == Z_FINISH && self.is_large_enough(len_bytes)) {
+            self.candidate(THRESHOLD_BYTES)?;
             return Err(Reason::Small);
         }
+        self.candidate(len_bytes)?;
         // pigz: bit-exact block ends, asked for with Z_BLOCK, are not the device's.
         if flush == Z_BLOCK { Err(Reason::Unsupported) } else { Ok(()) }
+    }
+
+    /// Whether a stream of only `len_bytes` is worth a trip: as one segment without history it loses nothing.
+    fn is_large_enough(&self, len_bytes: usize) -> bool {
+        self.window.is_empty() && len_bytes >= self.accelerator.min_bytes()
     }
 
     /// Whether the device could serve this stream at all.

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::sync::Arc;
 
+use warpdrive::memory::{self, Charge};
 use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Window};
-use warpdrive::{Outcome, Reason, memory};
+use warpdrive::{Outcome, Reason};
 
 use super::verify::{self, Proof};
 use super::{Deflate, INTERRUPTED, Mode, THRESHOLD_BYTES, last};
@@ -22,6 +23,8 @@ pub(super) const FIRST_SEGMENT_BYTES: usize = 256 << 10;
 const LAST_SEGMENT_BYTES: usize = 1 << 20;
 /// Shortest piece of a large write that is cut up for several queues: below this, history is worth more than time.
 const PIECE_BYTES: usize = 512 << 10;
+/// A byte of plain text at the device, its copy and room for its output.
+const HELD_PER_BYTE: usize = 3;
 /// The device wants lengths in multiples of this for segments that are not the last (zip §3.3).
 const GRAIN_BYTES: usize = 4;
 /// Segments in a row that the device may leave to software before the stream stays there.
@@ -36,6 +39,7 @@ struct Sent<F> {
     proof: Proof,
     /// The stream's checksum where the segment begins.
     start_checksum: u32,
+    _charge: Charge,
 }
 
 impl<A: Accelerator> Deflate<A> {
@@ -82,13 +86,17 @@ impl<A: Accelerator> Deflate<A> {
         flush: c_int,
     ) -> Result<VecDeque<Sent<A::InFlight>>, OutOfMemory> {
         let at_hand = self.fifo.len().saturating_add(io.avail_in());
+        let budget = if memory::is_short() { 0 } else { self.accelerator.stream_bytes() / HELD_PER_BYTE };
         let lanes = self.accelerator.parallel();
         let pieces = at_hand.div_ceil(LAST_SEGMENT_BYTES).max(lanes.min(at_hand / PIECE_BYTES));
+        let piece = at_hand.div_ceil(pieces.max(1)).next_multiple_of(GRAIN_BYTES);
+        let lanes = lanes.min(budget / piece.max(1));
         let (full, limit) = if lanes > 1 && pieces > 1 {
-            (at_hand.div_ceil(pieces).next_multiple_of(GRAIN_BYTES), lanes)
+            (piece, lanes)
         } else {
-            let whole = at_hand - at_hand % GRAIN_BYTES;
-            (whole.clamp(self.segment_bytes, DeflateSegment::MAX_LEN_BYTES), 1)
+            let most =
+                (budget - budget % GRAIN_BYTES).clamp(self.segment_bytes, DeflateSegment::MAX_LEN_BYTES);
+            ((at_hand - at_hand % GRAIN_BYTES).clamp(self.segment_bytes, most), 1)
         };
         let mut batch = VecDeque::new();
         while batch.len() < limit {
@@ -99,8 +107,10 @@ impl<A: Accelerator> Deflate<A> {
                 }
                 break;
             }
+            let len = self.fifo.len();
             let at_end = flush != Z_NO_FLUSH && io.avail_in() == 0;
-            if self.fifo.len() < full && !(at_end && self.fifo.len() >= THRESHOLD_BYTES) {
+            let whole = batch.is_empty() && flush == Z_FINISH && self.is_large_enough(len);
+            if len < full && !(at_end && (len >= THRESHOLD_BYTES || whole)) {
                 break;
             }
             let sent = self.send(batch.len());
@@ -192,7 +202,8 @@ impl<A: Accelerator> Deflate<A> {
         let in_flight = self.accelerator.begin(&segment, ahead);
         self.fifo = rest;
         self.fifo_checksum = end_checksum;
-        Sent { segment, in_flight, proof, start_checksum }
+        let charge = Charge::new(segment.input.len() * HELD_PER_BYTE);
+        Sent { segment, in_flight, proof, start_checksum, _charge: charge }
     }
 
     /// Waits for segments in their order and queues what became of them.
@@ -202,7 +213,7 @@ impl<A: Accelerator> Deflate<A> {
     fn receive(&mut self, mut batch: VecDeque<Sent<A::InFlight>>) -> Result<(), OutOfMemory> {
         // Once one answer was wrong, those that were given with it are doubted.
         let wrong = Cell::new(false);
-        while let Some(Sent { segment, in_flight, proof, start_checksum }) = batch.pop_front() {
+        while let Some(Sent { segment, in_flight, proof, start_checksum, _charge }) = batch.pop_front() {
             let proof = if wrong.get() { proof.strict() } else { proof };
             let settings = self.parameters.settings;
             let (window, input) = (&self.window, &segment.input);

@@ -94,6 +94,8 @@ struct Fake {
     lie: Lie,
     verify: Verify,
     parallel: usize,
+    min_bytes: usize,
+    stream_bytes: usize,
     /// The device knows windows below 32 KiB.
     narrow: bool,
     most_ahead: Rc<Cell<usize>>,
@@ -112,6 +114,8 @@ impl Fake {
             lie: Lie::None,
             verify: Verify::Crc,
             parallel: 1,
+            min_bytes: THRESHOLD_BYTES,
+            stream_bytes: 16 << 20,
             narrow: false,
             most_ahead: Rc::default(),
             held: Rc::default(),
@@ -201,6 +205,14 @@ impl Accelerator for Fake {
 
     fn parallel(&self) -> usize {
         self.parallel
+    }
+
+    fn min_bytes(&self) -> usize {
+        self.min_bytes
+    }
+
+    fn stream_bytes(&self) -> usize {
+        self.stream_bytes
     }
 
     fn note(&self, reason: Reason, requests: u64, len_bytes: u64) {
@@ -533,6 +545,44 @@ fn a_large_write_is_cut_for_several_queues() {
     }
 }
 
+/// A short stream that is given whole goes to the device as it is, from the configured length on; pieces of one do not.
+#[test]
+fn short_streams_given_whole_go_to_the_device() {
+    for (len, chunk, hardware) in
+        [(20_000, 20_000, true), (10_000, 10_000, false), (20_000, 5_000, true), (40_003, 40_003, true)]
+    {
+        let mut fake = Fake::new(1);
+        fake.min_bytes = 16 << 10;
+        let (parameters, window_bits) = parameters(Wrapper::Zlib, 6, 15, 0);
+        let input = sample(&Random::new(5), len);
+        for flush in [Z_NO_FLUSH, Z_SYNC_FLUSH] {
+            let mut stream = Deflate::new(fake.clone(), parameters);
+            *fake.counts.borrow_mut() = Counts::default();
+            let output = run(&mut stream, &input, chunk, flush, 70_000);
+            let (code, plain, used) = stock_inflate(&output, window_bits, len);
+            assert_eq!((code, used), (Z_STREAM_END, output.len()));
+            assert!(plain == input && output.len() <= stream.bound(len));
+            let expected = hardware && flush == Z_NO_FLUSH;
+            assert_eq!(fake.counts.borrow().hardware > 0, expected, "{len} by {chunk}, flush {flush}");
+        }
+    }
+}
+
+/// The budget of a stream bounds what is under way for it.
+#[test]
+fn little_memory_means_fewer_pieces_at_a_time() {
+    for (stream_bytes, ahead) in [(1 << 20, 0), (4 << 20, 0), (64 << 20, 3)] {
+        let mut fake = Fake::new(1);
+        (fake.parallel, fake.stream_bytes) = (4, stream_bytes);
+        let mut stream = Deflate::new(fake.clone(), parameters(Wrapper::Raw, 6, 15, 0).0);
+        let input = sample(&Random::new(5), 8 << 20);
+        let mut room = vec![0; 9 << 20];
+        assert_eq!(stream.deflate(&mut Io::from_slices(&input, &mut room), Z_FINISH), Z_STREAM_END);
+        assert_eq!(fake.most_ahead.get(), ahead, "{stream_bytes}");
+        assert!(fake.counts.borrow().hardware > (8 << 20) - THRESHOLD_BYTES as u64);
+    }
+}
+
 /// A window below 32 KiB is the device's if it knows how, and its reader needs no more than that.
 #[test]
 fn narrow_windows_go_to_devices_that_have_them() {
@@ -635,6 +685,8 @@ fn random_switching() {
         };
         fake.parallel = [1, 2, 4, 64][random.below(4)];
         fake.narrow = random.chance(50);
+        fake.min_bytes = [4, 16 << 10, THRESHOLD_BYTES][random.below(3)];
+        fake.stream_bytes = [1 << 20, 16 << 20][random.below(2)];
         if random.chance(10) {
             fake.route = Err(Reason::NoDevice);
         }
