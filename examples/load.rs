@@ -1,7 +1,8 @@
 //! Load on the queues, every answer checked: threads that sign with a known key and compress, then inflate again.
 //!
-//! `load [--threads N] [--seconds N] [--forks N] [--rsa-only]`. Run it below `uacce-sim run --` for simulated devices.
-//! Prints what the engines answered; exits with 1 at the first wrong byte.
+//! `load [--threads N] [--seconds N] [--operations N] [--forks N] [--rsa-only]`. Run it below `uacce-sim run --` for simulated
+//! devices. `--operations`: that many rounds per thread and no longer, for counting instructions. Prints what the engines
+//! answered and the processor time of this process; exits with 1 at the first wrong byte.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ fn main() -> ExitCode {
     };
     let rsa_only = arguments.iter().any(|argument| argument == "--rsa-only");
     let end = Instant::now() + Duration::from_secs(number("--seconds", 3));
+    let operations = number("--operations", u64::MAX);
+    let end = if operations == u64::MAX { end } else { end + Duration::from_secs(3600) };
     let known = known();
     let tally = Tally::default();
     let mut children_ok = true;
@@ -68,16 +71,33 @@ fn main() -> ExitCode {
             let (known, tally) = (&known, &tally);
             scope.spawn(move || {
                 let mut seed = thread;
-                while Instant::now() < end && !tally.wrong.load(Ordering::Relaxed) {
+                let mut left = operations;
+                while left > 0 && Instant::now() < end && !tally.wrong.load(Ordering::Relaxed) {
                     work(known, tally, seed, rsa_only);
                     seed += 1;
+                    left -= 1;
                 }
             });
         }
         children_ok = forks(number("--forks", 0), &known);
     });
     tally.print("parent");
+    println!("processor time: {} us", cpu_time().as_micros());
     ExitCode::from(u8::from(tally.wrong.load(Ordering::Relaxed) || !children_ok))
+}
+
+/// User and system time of this process so far.
+#[expect(unsafe_code, reason = "getrusage")]
+fn cpu_time() -> Duration {
+    // SAFETY: all-zero is a valid rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a valid rusage for the kernel to fill.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    let part = |time: libc::timeval| {
+        Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0))
+            + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+    };
+    part(usage.ru_utime) + part(usage.ru_stime)
 }
 
 /// One signature and, unless `rsa_only`, one compression and its way back.
