@@ -29,6 +29,8 @@ pub struct Config {
     pub wait: Wait,
     /// How long a device that failed is left alone.
     pub health: Health,
+    /// Symmetric ciphers.
+    pub cipher: Cipher,
     /// Compression.
     pub deflate: Deflate,
     /// Decompression.
@@ -93,6 +95,7 @@ struct Policies {
     x25519: Row,
     x448: Row,
     sm2: Row,
+    aes_256_cbc: Row,
     deflate: Row,
     inflate: Row,
 }
@@ -183,6 +186,22 @@ pub struct Health {
 impl Default for Health {
     fn default() -> Self {
         Self { pause_min: Duration::from_millis(100), pause_max: Duration::from_secs(60), known_answers: 3 }
+    }
+}
+
+/// `[cipher]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Cipher {
+    /// Requests shorter than this stay in software.
+    #[serde(deserialize_with = "values::bytes::<_, 0, { 16 * MIB }>")]
+    pub min_bytes: usize,
+}
+
+impl Default for Cipher {
+    fn default() -> Self {
+        Self { min_bytes: 64 << 10 }
     }
 }
 
@@ -340,6 +359,7 @@ impl Config {
             Algorithm::Sm2Sign | Algorithm::Sm2Verify | Algorithm::Sm2Encrypt | Algorithm::Sm2Decrypt => {
                 (rows.sm2, Row::Inherit)
             }
+            Algorithm::Aes256Cbc => (rows.aes_256_cbc, Row::Inherit),
             Algorithm::Deflate => (rows.deflate, Row::Inherit),
             Algorithm::Inflate => (rows.inflate, Row::Inherit),
         };
@@ -354,6 +374,7 @@ impl Config {
     /// Smallest payload worth a trip to the device under the policy `auto`, bytes; 0 where size does not matter.
     pub fn min_bytes(&self, algorithm: Algorithm) -> usize {
         match algorithm {
+            Algorithm::Aes256Cbc => self.cipher.min_bytes,
             Algorithm::Deflate => self.deflate.min_bytes,
             Algorithm::Inflate => self.inflate.min_bytes,
             _ => 0,

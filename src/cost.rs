@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::Algorithm;
 
-/// Kinds: every row of the counters twice, for RSA's two key forms; then compression and decompression by the power of two
-/// of their length.
+/// Kinds: every row of the counters twice, for RSA's two key forms; then what is paid for by length, by the power of two
+/// of it.
 const KINDS: usize = Algorithm::ALL.len() * 2;
-const CLASSES: usize = KINDS + 2 * 32;
+const CLASSES: usize = KINDS + 3 * 32;
 /// Weight of a new value: 1/8.
 const SHIFT: u32 = 3;
 /// Device answers before software is measured for comparison; for compression one is enough.
@@ -41,6 +41,7 @@ impl Class {
         Self(match algorithm {
             Algorithm::Deflate => KINDS + log2,
             Algorithm::Inflate => KINDS + 32 + log2,
+            Algorithm::Aes256Cbc => KINDS + 2 * 32 + log2,
             other => other.index() * 2 + usize::from(crt),
         })
     }
@@ -225,7 +226,7 @@ mod tests {
     fn classes_are_apart() {
         let mut seen = Vec::new();
         for algorithm in Algorithm::ALL {
-            if !matches!(algorithm, Algorithm::Deflate | Algorithm::Inflate) {
+            if !matches!(algorithm, Algorithm::Deflate | Algorithm::Inflate | Algorithm::Aes256Cbc) {
                 seen.push(Class::of(algorithm, 0, false));
                 seen.push(Class::of(algorithm, 0, true));
             }
@@ -233,12 +234,13 @@ mod tests {
         for shift in 0..32 {
             seen.push(Class::of(Algorithm::Deflate, 1 << shift, false));
             seen.push(Class::of(Algorithm::Inflate, 1 << shift, false));
+            seen.push(Class::of(Algorithm::Aes256Cbc, 1 << shift, false));
         }
         for (index, class) in seen.iter().enumerate() {
             assert!(class.0 < CLASSES);
             assert!(!seen[..index].contains(class));
         }
-        assert_eq!(Class::of(Algorithm::Inflate, usize::MAX, false).0, CLASSES - 1);
+        assert_eq!(Class::of(Algorithm::Aes256Cbc, usize::MAX, false).0, CLASSES - 1);
     }
 
     #[test]

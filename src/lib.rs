@@ -13,7 +13,7 @@
 //!
 //! The core knows neither OpenSSL nor zlib: software work arrives from the front doors as functions. Front doors use
 //! one function per operation ([`rsa_private`], [`dh_shared`], [`ecdh`], [`ecdsa_sign`], [`ecx_shared`], [`sm2_sign`] and
-//! their like, [`deflate`], [`inflate`], [`inflate_piece`]), [`preview`], [`preview_inflate`], [`note_software`] and
+//! their like, [`aes_cbc`], [`deflate`], [`inflate`], [`inflate_piece`]), [`preview`], [`preview_inflate`], [`note_software`] and
 //! [`configuration`]; nothing else here is theirs.
 
 pub mod config;
@@ -37,8 +37,8 @@ pub use engine::{
     note_software, preview, preview_deflate, preview_inflate,
 };
 pub use engine::{
-    dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared, rsa_private,
-    sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify,
+    aes_cbc, dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared,
+    rsa_private, sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify,
 };
 pub use error::Error;
 pub use request::Algorithm;

@@ -1,12 +1,13 @@
 //! Descriptors as bytes: a checked request in, bytes for the submission ring out, and back. Pure; no address is ever
 //! followed here.
 //!
-//! Every number is little-endian (`hpre §1`, `zip §1`). The addresses are plain user addresses (SVA).
+//! Every number is little-endian (`hpre §1`, `sec §1`, `zip §1`). The addresses are plain user addresses (SVA).
 
 pub(crate) mod hpre;
+pub(crate) mod sec;
 pub(crate) mod zip;
 
-/// Bytes of the longest descriptor, ZIP's.
+/// Bytes of the longest descriptor, ZIP's and SEC's.
 pub(crate) const MAX_LEN_BYTES: usize = zip::LEN_BYTES;
 
 /// A request in the device's language.
@@ -37,6 +38,10 @@ pub(crate) enum Fault {
 pub(crate) enum TagPlace {
     /// HPRE: 64 bits at byte 32 (`hpre §1`).
     Hpre,
+    /// SEC, descriptor type 2: 16 bits at byte 40, folded (`sec §1.1`).
+    SecType2,
+    /// SEC, descriptor type 3: 64 bits at byte 8 (`sec §1.2`).
+    SecType3,
     /// ZIP, descriptor type 0: dword 13 (`zip §1.2`).
     ZipType0,
     /// ZIP, descriptor type 3: dword 26 (`zip §1.2`).
@@ -48,7 +53,16 @@ impl TagPlace {
     pub(crate) fn descriptor_len(self) -> usize {
         match self {
             Self::Hpre => hpre::LEN_BYTES,
+            Self::SecType2 | Self::SecType3 => sec::LEN_BYTES,
             Self::ZipType0 | Self::ZipType3 => zip::LEN_BYTES,
+        }
+    }
+
+    /// Generations of one slot that its tags tell apart, less one, and the most slots they can name.
+    pub(crate) fn capacity(self) -> (u16, u16) {
+        match self {
+            Self::SecType2 => (0x3f, 1 << 10),
+            _ => (u16::MAX, u16::MAX),
         }
     }
 
@@ -58,6 +72,11 @@ impl TagPlace {
             Self::Hpre => {
                 let high = dword(completed, 9)?;
                 dword(completed, 8).filter(|_| high == 0)
+            }
+            Self::SecType2 => dword(completed, 10).filter(|word| word >> 16 == 0).map(sec::unfolded),
+            Self::SecType3 => {
+                let high = dword(completed, 3)?;
+                dword(completed, 2).filter(|_| high == 0)
             }
             Self::ZipType0 => dword(completed, 13),
             Self::ZipType3 => dword(completed, 26),

@@ -12,6 +12,7 @@ use crate::memory;
 use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Kernel, Pool, Probe, Source, Work};
 use crate::queue::{SharedQueue, Timing, wait};
+use crate::request::cipher::Direction;
 use crate::route::{self, Inputs, route};
 use crate::stats::Counters;
 use crate::{Algorithm, Reason};
@@ -297,7 +298,7 @@ impl Core {
 
     pub(super) fn timing(&self, ask: &Ask) -> Timing {
         let steps = match ask.work {
-            Work::Deflate(_) | Work::Inflate(_) => {
+            Work::Cipher | Work::Deflate(_) | Work::Inflate(_) => {
                 1 + u32::try_from(ask.len_bytes / DEADLINE_STEP).unwrap_or(u32::MAX)
             }
             _ => 1,
@@ -373,6 +374,11 @@ impl Core {
                 let mut room = known::text();
                 Ok(Flight::inflate(&known::inflate_body(&mut room), device.form))
             }
+            Work::Cipher => {
+                let key = known::cipher::key().map_err(|_| Reason::Unsupported)?;
+                let (iv, input) = known::cipher::question();
+                Ok(Flight::aes_cbc(&key, Direction::Encrypt, &iv, &input, device.cipher_form()))
+            }
             pkey => known::pkey::question(pkey).ok_or(Reason::Unsupported),
         }
     }
@@ -394,6 +400,7 @@ fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
                 output.get(..sizes.produced).is_some_and(|text| known::inflate_right(sizes.consumed, text))
             })
         }
+        Work::Cipher => flight.cipher_answer().is_ok_and(|answer| known::cipher::right(answer.bytes())),
         pkey => flight.pkey_answer().is_ok_and(|answer| known::pkey::right(pkey, answer.bytes())),
     }
 }

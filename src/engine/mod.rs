@@ -2,6 +2,7 @@
 //!
 //! One routed request is one count, in exactly one place. The calling thread's errno is left as it was.
 
+mod cipher;
 mod compress;
 mod deflate;
 mod hardware;
@@ -14,8 +15,10 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::cost::Class;
 use crate::queue::fork::PerProcess;
+use crate::queue::pool::Device;
 use crate::queue::wait::ErrnoKept;
 use crate::{Algorithm, Reason};
+pub use cipher::aes_cbc;
 pub use compress::{inflate, inflate_piece, preview_inflate};
 pub use deflate::{DeflateInFlight, begin_deflate, deflate, preview_deflate};
 use hardware::{Ask, Core};
@@ -74,6 +77,34 @@ pub fn configuration() -> &'static Config {
 }
 
 impl Core {
+    /// Runs `attempt`, counts what became of it, and runs `software` when it brought no answer.
+    fn answered<S>(
+        &self,
+        ask: &Ask,
+        attempt: impl FnOnce() -> Result<(), Reason>,
+        software: impl FnOnce() -> S,
+    ) -> Outcome<(), S> {
+        let attempt = {
+            let _errno = ErrnoKept::new();
+            let attempt = attempt();
+            self.count(ask, attempt.err(), ask.len_bytes);
+            attempt
+        };
+        match attempt {
+            Ok(()) => Outcome::Hardware(()),
+            Err(reason) => Outcome::Software(self.timed(ask, reason, software)),
+        }
+    }
+
+    /// Acts on a front door's verdict about an answer of `device`.
+    fn settled(&self, ask: &Ask, device: &Device, verdict: Verdict) -> Result<(), Reason> {
+        match verdict {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong => Err(self.wrong(ask, device)),
+            Verdict::BadInput => Err(Reason::Unsupported),
+        }
+    }
+
     fn count(&self, ask: &Ask, software: Option<Reason>, len_bytes: usize) {
         let len_bytes = u64::try_from(len_bytes).unwrap_or(u64::MAX);
         match software {

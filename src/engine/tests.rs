@@ -17,6 +17,7 @@ use crate::queue::{Opened, fork};
 use crate::request::compress::{Checksum, DeflateSegment, DeflatedSegment, InflateBody, Window, Wrapper};
 use crate::request::pkey::RsaPrivateKey;
 
+mod cipher;
 mod pieces;
 mod pkey;
 

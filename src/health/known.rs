@@ -3,6 +3,7 @@
 //! Public key: published vectors ([`pkey`]). Inflate: a fixed zlib body. Compress: there is no one right answer, so the shape is checked, and the Adler-32 the device computed where the
 //! request type has one.
 
+pub(crate) mod cipher;
 pub(crate) mod pkey;
 
 use crate::descriptor::zip::Deflated;

@@ -114,11 +114,11 @@ struct Completions<P> {
 const PARK_LIMIT: Duration = Duration::from_millis(100);
 
 impl<P: Port, F: Reportable> Desk<P, F> {
-    /// A desk for `count` requests at a time.
-    pub(crate) fn new(port: P, count: u16) -> Self {
+    /// A desk for `count` requests at a time; `last_generation`: see [`Slots::with_generations`].
+    pub(crate) fn new(port: P, count: u16, last_generation: u16) -> Self {
         Self {
             completions: Mutex::new(Completions { port: Some(port), asleep: false, since_poll: 0 }),
-            slots: Slots::new(count),
+            slots: Slots::with_generations(count, last_generation),
             turns: Turns::new(),
             dead: AtomicU8::new(0),
             usable: AtomicBool::new(true),
@@ -434,7 +434,7 @@ mod loom_tests {
     fn loom_every_waiter_gets_its_own_answer() {
         model(|| {
             let wire = Wire::new();
-            let desk = Arc::new(Desk::new(wire.clone(), 2));
+            let desk = Arc::new(Desk::new(wire.clone(), 2, u16::MAX));
             let waiters: Vec<_> = (0..2)
                 .map(|number| {
                     let (desk, wire) = (Arc::clone(&desk), wire.clone());
@@ -457,7 +457,7 @@ mod loom_tests {
     fn loom_a_death_is_seen_by_all_waiters() {
         model(|| {
             let wire = Wire::new();
-            let desk = Arc::new(Desk::new(wire.clone(), 2));
+            let desk = Arc::new(Desk::new(wire.clone(), 2, u16::MAX));
             let waiters: Vec<_> = (0..2)
                 .map(|number| {
                     let (desk, wire) = (Arc::clone(&desk), wire.clone());
@@ -475,7 +475,7 @@ mod loom_tests {
     fn loom_one_who_only_looks_takes_no_wake_up_away() {
         model(|| {
             let wire = Wire::new();
-            let desk = Arc::new(Desk::new(wire.clone(), 2));
+            let desk = Arc::new(Desk::new(wire.clone(), 2, u16::MAX));
             let looker = {
                 let desk = Arc::clone(&desk);
                 thread::spawn(move || {

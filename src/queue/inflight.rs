@@ -17,11 +17,13 @@ use zeroize::Zeroize;
 use super::slots::Ticket;
 use super::{SharedQueue, Timing};
 use crate::descriptor::hpre::{self, Answer, Task};
+use crate::descriptor::sec::{self, Aes256Cbc};
 use crate::descriptor::zip::{
     self, Deflate, Deflated, Form, Inflate, InflatePiece, InflatedPiece, InflatedSizes,
 };
 use crate::descriptor::{Descriptor, Fault, MAX_LEN_BYTES};
 use crate::memory;
+use crate::request::cipher::{AesCbcKey, Direction};
 use crate::request::compress::{Carried, DeflateSegment, InflateBody, InflateStream, Window, Wrapper};
 use crate::secret::Secret;
 use crate::stats::Reason;
@@ -158,6 +160,7 @@ impl Output {
 #[derive(Debug)]
 enum Operation {
     Pkey { operation: hpre::Operation, width_bytes: usize, key: Arc<Secret> },
+    AesCbc { form: sec::Form, direction: Direction, key: Arc<Secret>, iv: Region },
     Deflate { form: Form, wrapper: Wrapper, window: Window, context: Region },
     Inflate { form: Form, wrapper: Wrapper },
     InflatePiece { form: Form, wrapper: Wrapper, first: bool, carried: Carried, context: Region },
@@ -192,6 +195,23 @@ impl Flight {
             Input::Owned(Region::of(input.into_vec(), true)),
             Output::Owned(Region::zeroed(operation.output_len(width_bytes), true)),
         ))
+    }
+
+    /// AES-256-CBC. `iv`: 16 bytes; `input`: whole blocks; both copied.
+    pub(crate) fn aes_cbc(
+        key: &AesCbcKey,
+        direction: Direction,
+        iv: &[u8],
+        input: &[u8],
+        form: sec::Form,
+    ) -> Box<Self> {
+        let (key, iv) = (Arc::clone(key.material()), Region::of(iv.to_vec(), false));
+        Self::new(
+            Operation::AesCbc { form, direction, key, iv },
+            // Only plain text is a secret.
+            Input::Owned(Region::of(input.to_vec(), direction == Direction::Encrypt)),
+            Output::Owned(Region::zeroed(input.len(), direction == Direction::Decrypt)),
+        )
     }
 
     /// A segment to compress. `wrapper`: the type of request that gives raw blocks on this device.
@@ -251,6 +271,9 @@ impl Flight {
             Operation::Pkey { operation, width_bytes, key } => {
                 self.as_task(*operation, *width_bytes, key).encode(tag, bytes);
             }
+            Operation::AesCbc { form, direction, key, iv } => {
+                self.as_aes_cbc(*form, *direction, key, iv).encode(tag, bytes);
+            }
             Operation::Deflate { form, wrapper, window, context } => {
                 self.as_deflate(*form, *wrapper, *window, context).encode(tag, bytes);
             }
@@ -271,13 +294,27 @@ impl Flight {
     /// The answer of [`Self::pkey`].
     /// # Errors
     /// [`Fault`] of the completed descriptor.
-    pub(crate) fn pkey_answer(self: Box<Self>) -> Result<PkeyAnswer, Fault> {
+    pub(crate) fn pkey_answer(self: Box<Self>) -> Result<Answered, Fault> {
         let Operation::Pkey { operation, width_bytes, key } = &self.operation else {
             return Err(Fault::Impossible);
         };
         let said = self.as_task(*operation, *width_bytes, key).decode(&self.completed)?;
         match self.output {
-            Output::Owned(region) => Ok(PkeyAnswer { said, region }),
+            Output::Owned(region) => Ok(Answered { said, region }),
+            Output::Caller(_) => Err(Fault::Impossible),
+        }
+    }
+
+    /// The answer of [`Self::aes_cbc`]: as long as its input.
+    /// # Errors
+    /// [`Fault`] of the completed descriptor.
+    pub(crate) fn cipher_answer(self: Box<Self>) -> Result<Answered, Fault> {
+        let Operation::AesCbc { form, direction, key, iv } = &self.operation else {
+            return Err(Fault::Impossible);
+        };
+        self.as_aes_cbc(*form, *direction, key, iv).decode(&self.completed)?;
+        match self.output {
+            Output::Owned(region) => Ok(Answered { said: Answer::Written, region }),
             Output::Caller(_) => Err(Fault::Impossible),
         }
     }
@@ -339,6 +376,19 @@ impl Flight {
         }
     }
 
+    fn as_aes_cbc(&self, form: sec::Form, direction: Direction, key: &Secret, iv: &Region) -> Aes256Cbc {
+        Aes256Cbc {
+            form,
+            direction,
+            key: address(key.bytes().as_ptr()),
+            iv: iv.address(),
+            input: self.input.address(),
+            output: self.output.address(),
+            // At most 0xFFFE00: checked by the engine. The device refuses 0.
+            len: u32::try_from(self.input.len()).unwrap_or(0),
+        }
+    }
+
     fn as_deflate(&self, form: Form, wrapper: Wrapper, window: Window, context: &Region) -> Deflate {
         Deflate {
             form,
@@ -387,16 +437,16 @@ impl Flight {
     }
 }
 
-/// The result of a public-key operation, erased on drop.
+/// The result of a public-key operation or a cipher, erased on drop.
 #[derive(Debug)]
-pub(crate) struct PkeyAnswer {
+pub(crate) struct Answered {
     /// What the descriptor says.
     pub(crate) said: Answer,
     region: Region,
 }
 
-impl PkeyAnswer {
-    /// What the device wrote: big-endian fields of the operation's width; empty for a verification.
+impl Answered {
+    /// What the device wrote: of a public-key operation big-endian fields of its width, empty for a verification.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.region.bytes()
     }

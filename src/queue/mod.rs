@@ -122,14 +122,15 @@ impl SharedQueue {
     pub(crate) fn new(opened: Opened, tag_place: TagPlace, permit: pool::Permit) -> Result<Self, Reason> {
         let (queue, submission, completion) = opened;
         let (depth, descriptor_len) = (queue.depth(), queue.descriptor_len());
-        if descriptor_len != tag_place.descriptor_len() || depth < 2 {
+        let (last_generation, most) = tag_place.capacity();
+        if descriptor_len != tag_place.descriptor_len() || depth < 2 || depth - 1 > most {
             return Err(Reason::Unsupported);
         }
         let report = [0; MAX_LEN_BYTES];
         let port = Completions { ring: completion, queue, tag_place, report };
         Ok(Self {
             submissions: Mutex::new(Some(Submissions { ring: submission, next: 0 })),
-            desk: Desk::new(port, depth - 1),
+            desk: Desk::new(port, depth - 1, last_generation),
             closed: Mutex::new(false),
             reported: AtomicBool::new(false),
             last_used_ms: AtomicU64::new(0),

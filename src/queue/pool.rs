@@ -16,6 +16,7 @@ use super::{Opened, SharedQueue, fork, recover};
 use crate::Algorithm;
 use crate::config;
 use crate::descriptor::TagPlace;
+use crate::descriptor::sec;
 use crate::descriptor::zip::Form;
 use crate::health::Health;
 use crate::request::compress::{Checksum, Window, Wrapper};
@@ -88,6 +89,8 @@ pub(crate) enum Work {
     Sm2,
     X25519,
     X448,
+    /// SEC, class 0.
+    Cipher,
     /// ZIP, class 0. Older devices have one window only.
     Deflate(Window),
     /// ZIP, class 1. The wrapper of the body decides which devices can.
@@ -107,6 +110,7 @@ impl Work {
             Algorithm::Sm2Sign | Algorithm::Sm2Verify | Algorithm::Sm2Encrypt | Algorithm::Sm2Decrypt => {
                 Self::Sm2
             }
+            Algorithm::Aes256Cbc => Self::Cipher,
             Algorithm::Deflate => Self::Deflate(Window::K32),
             Algorithm::Inflate => Self::Inflate(Wrapper::Zlib),
         }
@@ -115,6 +119,7 @@ impl Work {
     fn family(self) -> Family {
         match self {
             Self::Deflate(_) | Self::Inflate(_) => Family::Zip,
+            Self::Cipher => Family::Sec,
             _ => Family::Hpre,
         }
     }
@@ -122,12 +127,12 @@ impl Work {
     /// The queue class that serves it (`hpre §1.1`, `zip §1`).
     fn class(self) -> u16 {
         match self {
-            Self::Rsa | Self::Dh | Self::Deflate(_) => 0,
+            Self::Rsa | Self::Dh | Self::Cipher | Self::Deflate(_) => 0,
             Self::Ecdh | Self::Ecdsa | Self::Sm2 | Self::X25519 | Self::X448 | Self::Inflate(_) => 1,
         }
     }
 
-    /// What an HPRE device must list to do it (`hpre §2.3`); `None`: not HPRE's.
+    /// What an HPRE or SEC device must list to do it (`hpre §2.3`, `sec §5`); `None`: ZIP's, which has more conditions.
     fn capability(self) -> Option<&'static str> {
         Some(match self {
             Self::Rsa => "rsa",
@@ -137,6 +142,7 @@ impl Work {
             Self::Sm2 => "sm2",
             Self::X25519 => "x25519",
             Self::X448 => "x448",
+            Self::Cipher => "cipher",
             Self::Deflate(_) | Self::Inflate(_) => return None,
         })
     }
@@ -148,6 +154,7 @@ const HPRE: [Work; 7] = [Work::Rsa, Work::Dh, Work::Ecdh, Work::Ecdsa, Work::Sm2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Hpre,
+    Sec,
     Zip,
 }
 
@@ -221,6 +228,8 @@ impl Device {
         let has = |name: &str| found.algorithms.iter().any(|algorithm| algorithm == name);
         let family = if HPRE.into_iter().filter_map(Work::capability).any(has) {
             Family::Hpre
+        } else if Work::Cipher.capability().is_some_and(has) {
+            Family::Sec
         } else if has("zlib") || has("gzip") || has("deflate") {
             Family::Zip
         } else {
@@ -232,9 +241,18 @@ impl Device {
             return None;
         }
         let form = if found.api_version == 2 { Form::Type0 } else { Form::Type3 };
-        let tag_place = if family == Family::Hpre { TagPlace::Hpre } else { form.tag_place() };
+        let tag_place = match family {
+            Family::Hpre => TagPlace::Hpre,
+            Family::Sec => cipher_form(found.api_version).tag_place(),
+            Family::Zip => form.tag_place(),
+        };
         let sets = [0, 1].map(|class| Set::new(class, tag_place));
         Some(Self { found, family, form, sets })
+    }
+
+    /// The descriptors of a SEC device.
+    pub(crate) fn cipher_form(&self) -> sec::Form {
+        cipher_form(self.found.api_version)
     }
 
     fn lists(&self, name: &str) -> bool {
@@ -263,10 +281,10 @@ impl Device {
             Work::Inflate(Wrapper::Raw) => self.lists("deflate") && self.form == Form::Type3,
             Work::Inflate(Wrapper::Zlib) => self.lists("zlib"),
             Work::Inflate(Wrapper::Gzip) => self.lists("gzip"),
-            // The older interface has no curves, whatever its list says (`hpre §1.1`).
-            hpre => {
-                let newer = hpre.class() == 0 || self.found.api_version >= 3;
-                newer && hpre.capability().is_some_and(|name| self.lists(name))
+            // HPRE's older interface has no curves, whatever its list says (`hpre §1.1`).
+            listed => {
+                let newer = listed.class() == 0 || self.found.api_version >= 3;
+                newer && listed.capability().is_some_and(|name| self.lists(name))
             }
         }
     }
@@ -281,6 +299,11 @@ impl Device {
         let elsewhere = node.is_some_and(|node| self.found.numa_node >= 0 && self.found.numa_node != node);
         (self.found.numa_distance.unwrap_or(0), elsewhere)
     }
+}
+
+/// The descriptors SEC reads: a device of the second generation knows the older ones only (`sec §1`).
+fn cipher_form(api_version: u32) -> sec::Form {
+    if api_version == 2 { sec::Form::Type2 } else { sec::Form::Type3 }
 }
 
 impl Set {

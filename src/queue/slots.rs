@@ -36,6 +36,8 @@ pub(crate) struct Impossible;
 pub(crate) struct Slots<F> {
     entries: Box<[Entry<F>]>,
     free: Mutex<Vec<u16>>,
+    /// The last generation before they start again.
+    last_generation: u16,
 }
 
 #[derive(Debug)]
@@ -64,10 +66,20 @@ enum State<F> {
 
 impl<F> Slots<F> {
     /// A table of `count` slots.
+    #[cfg(test)]
     pub(crate) fn new(count: u16) -> Self {
+        Self::with_generations(count, u16::MAX)
+    }
+
+    /// A table of `count` slots whose generations run from 0 to `last_generation`, for descriptors with short tags.
+    pub(crate) fn with_generations(count: u16, last_generation: u16) -> Self {
         let entry =
             |_| Entry { word: Word::new(), cell: Mutex::new(Cell { generation: 0, state: State::Free }) };
-        Self { entries: (0..count).map(entry).collect(), free: Mutex::new((0..count).rev().collect()) }
+        Self {
+            entries: (0..count).map(entry).collect(),
+            free: Mutex::new((0..count).rev().collect()),
+            last_generation,
+        }
     }
 
     /// Takes a free slot; `None` when all are out.
@@ -221,7 +233,7 @@ impl<F> Slots<F> {
     fn release(&self, index: u16) {
         if let Some(entry) = self.entry(index) {
             let mut cell = lock(&entry.cell);
-            cell.generation = cell.generation.wrapping_add(1);
+            cell.generation = if cell.generation >= self.last_generation { 0 } else { cell.generation + 1 };
             drop(cell);
             lock(&self.free).push(index);
         }
@@ -253,6 +265,19 @@ mod tests {
         assert_eq!(slots.complete(ticket.tag(), 5, |_| {}), Err(Impossible), "twice, fetched");
         assert!(slots.take(&ticket).is_none());
         assert_eq!(slots.taken(), 0);
+    }
+
+    #[test]
+    fn short_generations_start_again() {
+        let slots = Slots::with_generations(1, 2);
+        let mut tags = Vec::new();
+        for _ in 0..4 {
+            let (ticket, _) = submitted(&slots, 0);
+            tags.push(ticket.tag() >> 16);
+            slots.complete(ticket.tag(), 0, |_| {}).unwrap();
+            slots.take(&ticket).unwrap();
+        }
+        assert_eq!(tags, [0, 1, 2, 0]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Algorithm {
     Sm2Encrypt,
     /// SM2 decryption.
     Sm2Decrypt,
+    /// AES-256 in CBC mode, both directions.
+    Aes256Cbc,
     /// Compression, all wrappers.
     Deflate,
     /// Decompression, all wrappers.
@@ -47,13 +49,14 @@ const ECDSA_VERIFY: usize = ECDSA_SIGN + CURVES;
 const SINGLE: usize = ECDSA_VERIFY + CURVES;
 
 /// Rows without a size or a curve, with their names.
-const SINGLES: [(Algorithm, &str); 8] = [
+const SINGLES: [(Algorithm, &str); 9] = [
     (Algorithm::X25519, "x25519"),
     (Algorithm::X448, "x448"),
     (Algorithm::Sm2Sign, "sm2-sign"),
     (Algorithm::Sm2Verify, "sm2-verify"),
     (Algorithm::Sm2Encrypt, "sm2-encrypt"),
     (Algorithm::Sm2Decrypt, "sm2-decrypt"),
+    (Algorithm::Aes256Cbc, "aes-256-cbc"),
     (Algorithm::Deflate, "deflate"),
     (Algorithm::Inflate, "inflate"),
 ];
@@ -98,8 +101,9 @@ impl Algorithm {
             Self::Sm2Verify => SINGLE + 3,
             Self::Sm2Encrypt => SINGLE + 4,
             Self::Sm2Decrypt => SINGLE + 5,
-            Self::Deflate => SINGLE + 6,
-            Self::Inflate => SINGLE + 7,
+            Self::Aes256Cbc => SINGLE + 6,
+            Self::Deflate => SINGLE + 7,
+            Self::Inflate => SINGLE + 8,
         }
     }
 
@@ -124,6 +128,7 @@ const NAMES: [&str; Algorithm::ALL.len()] = [
     "ecdsa-p-521-verify", "ecdsa-secp256k1-verify", "ecdsa-brainpool-256-verify", "ecdsa-brainpool-320-verify",
     "ecdsa-brainpool-384-verify", "ecdsa-brainpool-512-verify", "ecdsa-sm2-verify", "ecdsa-other-verify",
     SINGLES[0].1, SINGLES[1].1, SINGLES[2].1, SINGLES[3].1, SINGLES[4].1, SINGLES[5].1, SINGLES[6].1, SINGLES[7].1,
+    SINGLES[8].1,
 ];
 
 #[cfg(test)]
@@ -155,6 +160,7 @@ mod tests {
             (Algorithm::EcdsaVerify(CurveName::Secp256k1), "ecdsa-secp256k1-verify"),
             (Algorithm::EcdsaVerify(CurveName::Other), "ecdsa-other-verify"),
             (Algorithm::X448, "x448"), (Algorithm::Sm2Decrypt, "sm2-decrypt"), (Algorithm::Inflate, "inflate"),
+            (Algorithm::Aes256Cbc, "aes-256-cbc"),
         ];
         for (algorithm, name) in rows {
             assert_eq!(algorithm.name(), name);

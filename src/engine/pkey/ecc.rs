@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Algorithm, Ask, Core, Outcome, PkeyAnswer, Reason, Station, Verdict};
+use super::{Algorithm, Answered, Ask, Core, Outcome, Reason, Station, Verdict};
 use crate::descriptor::hpre::{Answer, Operation};
 use crate::engine::core;
 use crate::request::pkey::{Curve, CurveName, EcPrivateKey, EcPublicKey};
@@ -111,7 +111,7 @@ impl Core {
         station: &Station,
         key: &EcPrivateKey,
         point: &[u8],
-    ) -> Result<PkeyAnswer, Reason> {
+    ) -> Result<Answered, Reason> {
         let curve = key.curve();
         // The only curves for which a driver asks for these cores (`hpre §1.4`).
         let fast = matches!(curve.name(), CurveName::P256 | CurveName::Sm2);

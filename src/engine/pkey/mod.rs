@@ -26,9 +26,8 @@ use super::hardware::{Ask, Core};
 use super::{Outcome, Verdict};
 use crate::descriptor::hpre::Operation;
 use crate::queue::SharedQueue;
-use crate::queue::inflight::{Flight, PkeyAnswer};
+use crate::queue::inflight::{Answered, Flight};
 use crate::queue::pool::Device;
-use crate::queue::wait::ErrnoKept;
 use crate::secret::Secret;
 use crate::{Algorithm, Reason};
 
@@ -36,25 +35,6 @@ use crate::{Algorithm, Reason};
 type Station = (Arc<Device>, Arc<SharedQueue>);
 
 impl Core {
-    /// Runs `attempt`, counts what became of it, and runs `software` when it brought no answer.
-    fn answered<S>(
-        &self,
-        ask: &Ask,
-        attempt: impl FnOnce() -> Result<(), Reason>,
-        software: impl FnOnce() -> S,
-    ) -> Outcome<(), S> {
-        let attempt = {
-            let _errno = ErrnoKept::new();
-            let attempt = attempt();
-            self.count(ask, attempt.err(), ask.len_bytes);
-            attempt
-        };
-        match attempt {
-            Ok(()) => Outcome::Hardware(()),
-            Err(reason) => Outcome::Software(self.timed(ask, reason, software)),
-        }
-    }
-
     /// One operation on a device at hand. `fill`: see [`Flight::pkey`].
     fn operate(
         &self,
@@ -63,18 +43,9 @@ impl Core {
         (operation, width_bytes): (Operation, usize),
         key: &Arc<Secret>,
         fill: impl FnOnce(&mut [u8]) -> Option<()>,
-    ) -> Result<PkeyAnswer, Reason> {
+    ) -> Result<Answered, Reason> {
         let flight = Flight::pkey(operation, width_bytes, key, fill).ok_or(Reason::Unsupported)?;
         let flight = self.fly(ask, device, queue, |_| flight)?;
         self.judged(ask, device, queue, flight.pkey_answer())
-    }
-
-    /// Acts on a front door's verdict about an answer of `device`.
-    fn settled(&self, ask: &Ask, device: &Device, verdict: Verdict) -> Result<(), Reason> {
-        match verdict {
-            Verdict::Right => Ok(()),
-            Verdict::Wrong => Err(self.wrong(ask, device)),
-            Verdict::BadInput => Err(Reason::Unsupported),
-        }
     }
 }

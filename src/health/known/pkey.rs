@@ -49,7 +49,7 @@ pub(crate) fn question(work: Work) -> Option<Box<Flight>> {
                 key.place_peer(&hex(u), input)
             })
         }
-        Work::Deflate(_) | Work::Inflate(_) => None,
+        Work::Cipher | Work::Deflate(_) | Work::Inflate(_) => None,
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn right(work: Work, answer: &[u8]) -> bool {
             wanted.resize(answer.len(), 0);
             answer.iter().rev().copied().eq(wanted)
         }
-        Work::Deflate(_) | Work::Inflate(_) => false,
+        Work::Cipher | Work::Deflate(_) | Work::Inflate(_) => false,
     }
 }
 
