@@ -93,11 +93,23 @@ impl Drop for Region {
         // SAFETY: the last use.
         let mut bytes = unsafe { self.as_vec() };
         if self.secret {
-            bytes.zeroize();
+            erase(&mut bytes);
         } else {
             memory::give(bytes);
         }
     }
+}
+
+/// Zeroises in pieces of a cache line: byte by byte it would cost as much as the rest of a small request.
+fn erase(bytes: &mut [u8]) {
+    let mut lines = bytes.chunks_exact_mut(64);
+    for line in lines.by_ref() {
+        if let Ok(line) = <&mut [u8; 64]>::try_from(line) {
+            // SAFETY: a valid, exclusive array of integers, for which all-zero is a value.
+            unsafe { zeroize::zeroize_flat_type(line) };
+        }
+    }
+    lines.into_remainder().zeroize();
 }
 
 /// Memory of a caller that waits until it has it back.
@@ -110,6 +122,8 @@ struct CallerMemory {
 /// Bytes the device reads.
 #[derive(Debug)]
 enum Input {
+    /// So many bytes at the start of the output's region, before the output: one piece of memory for both.
+    Leading(usize),
     Owned(Region),
     Shared(Arc<Vec<u8>>),
     Caller(CallerMemory),
@@ -118,6 +132,8 @@ enum Input {
 impl Input {
     fn address(&self) -> u64 {
         match self {
+            // Whoever makes such a request knows where its output begins.
+            Self::Leading(_) => 0,
             Self::Owned(region) => region.address(),
             Self::Shared(bytes) => address(bytes.as_ptr()),
             Self::Caller(memory) => memory.start,
@@ -126,6 +142,7 @@ impl Input {
 
     fn len(&self) -> usize {
         match self {
+            Self::Leading(len) => *len,
             Self::Owned(region) => region.len(),
             Self::Shared(bytes) => bytes.len(),
             Self::Caller(memory) => memory.len_bytes,
@@ -188,12 +205,13 @@ impl Flight {
         if key.bytes().len() < operation.key_len(width_bytes) {
             return None;
         }
-        let mut input = Secret::zeroed(operation.input_len(width_bytes));
-        fill(input.bytes_mut())?;
+        let input_len = operation.input_len(width_bytes);
+        let mut both = Secret::zeroed(input_len + operation.output_len(width_bytes));
+        fill(both.bytes_mut().get_mut(..input_len)?)?;
         Some(Self::new(
             Operation::Pkey { operation, width_bytes, key: Arc::clone(key) },
-            Input::Owned(Region::of(input.into_vec(), true)),
-            Output::Owned(Region::zeroed(operation.output_len(width_bytes), true)),
+            Input::Leading(input_len),
+            Output::Owned(Region::of(both.into_vec(), true)),
         ))
     }
 
@@ -300,7 +318,7 @@ impl Flight {
         };
         let said = self.as_task(*operation, *width_bytes, key).decode(&self.completed)?;
         match self.output {
-            Output::Owned(region) => Ok(Answered { said, region }),
+            Output::Owned(region) => Ok(Answered { said, region, start: self.input.len() }),
             Output::Caller(_) => Err(Fault::Impossible),
         }
     }
@@ -314,7 +332,7 @@ impl Flight {
         };
         self.as_aes_cbc(*form, *direction, key, iv).decode(&self.completed)?;
         match self.output {
-            Output::Owned(region) => Ok(Answered { said: Answer::Written, region }),
+            Output::Owned(region) => Ok(Answered { said: Answer::Written, region, start: 0 }),
             Output::Caller(_) => Err(Fault::Impossible),
         }
     }
@@ -365,14 +383,15 @@ impl Flight {
     }
 
     fn as_task(&self, operation: hpre::Operation, width_bytes: usize, key: &Secret) -> Task {
-        // No buffer, no address: an empty one's would dangle.
+        // Input, then output. No buffer, no address: an empty one's would be another's.
         let unless_empty = |len: usize, address: u64| if len == 0 { 0 } else { address };
+        let (start, input_len) = (self.output.address(), self.input.len());
         Task {
             operation,
             width_bytes,
             key: address(key.bytes().as_ptr()),
-            input: unless_empty(self.input.len(), self.input.address()),
-            output: unless_empty(self.output.len(), self.output.address()),
+            input: unless_empty(input_len, start),
+            output: unless_empty(self.output.len() - input_len, start + input_len as u64),
         }
     }
 
@@ -443,12 +462,14 @@ pub(crate) struct Answered {
     /// What the descriptor says.
     pub(crate) said: Answer,
     region: Region,
+    /// Where the output begins.
+    start: usize,
 }
 
 impl Answered {
     /// What the device wrote: of a public-key operation big-endian fields of its width, empty for a verification.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.region.bytes()
+        self.region.bytes().get(self.start..).unwrap_or_default()
     }
 }
 
@@ -541,6 +562,9 @@ mod tests {
         assert_eq!(region.bytes(), [1, 2, 3]);
         assert_eq!(region.into_vec(), [1, 2, 3]);
         drop(Region::zeroed(100, true));
+        let mut bytes = vec![7; 201];
+        erase(&mut bytes);
+        assert_eq!(bytes, [0; 201]);
         assert_eq!(Region::zeroed(0, true).into_vec(), []);
     }
 
