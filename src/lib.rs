@@ -34,7 +34,7 @@ mod queue;
 
 pub use engine::{
     DeflateInFlight, Outcome, Verdict, begin_deflate, configuration, deflate, inflate, inflate_piece,
-    note_software, preview, preview_deflate, preview_inflate,
+    note_inflate_time, note_software, preview, preview_deflate, preview_inflate,
 };
 pub use engine::{
     aes_cbc, dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared,

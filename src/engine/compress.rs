@@ -1,10 +1,11 @@
 //! Decompression's front doors: whole bodies, and streams piece by piece.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::hardware::{Ask, Core};
 use super::{Outcome, core};
+use crate::cost::Class;
 use crate::descriptor::zip::{self, MAX_FLAT_LEN_BYTES};
 use crate::queue::SharedQueue;
 use crate::queue::inflight::Flight;
@@ -34,6 +35,12 @@ pub fn inflate<S>(
 pub fn preview_inflate(wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason> {
     let _errno = ErrnoKept::new();
     core().preview_of(&Ask { work: Work::Inflate(wrapper), ..Ask::of(Algorithm::Inflate, len_bytes) })
+}
+
+/// Software took so long to inflate `len_bytes` of compressed data that [`inflate_piece`] left to it for the sake of cost.
+pub fn note_inflate_time(len_bytes: usize, took: Duration) {
+    let _errno = ErrnoKept::new();
+    core().costs.note_software(Class::of(Algorithm::Inflate, len_bytes, true), took);
 }
 
 /// Inflates one piece of `stream`, and counts it: one request. `check` is given what the device made, and compares it with

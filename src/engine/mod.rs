@@ -19,7 +19,7 @@ use crate::queue::pool::Device;
 use crate::queue::wait::ErrnoKept;
 use crate::{Algorithm, Reason};
 pub use cipher::aes_cbc;
-pub use compress::{inflate, inflate_piece, preview_inflate};
+pub use compress::{inflate, inflate_piece, note_inflate_time, preview_inflate};
 pub use deflate::{DeflateInFlight, begin_deflate, deflate, preview_deflate};
 use hardware::{Ask, Core};
 pub use pkey::{

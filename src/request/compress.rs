@@ -108,6 +108,18 @@ impl InflateStream {
         Self { wrapper, context: Vec::new(), carried: Carried::default() }
     }
 
+    /// The trailer to expect.
+    pub fn wrapper(&self) -> Wrapper {
+        self.wrapper
+    }
+
+    /// What stands in for a device in a front door's tests keeps its state here, as the device does: a failed piece leaves
+    /// it, a copied stream has its own.
+    #[doc(hidden)]
+    pub fn context_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.context
+    }
+
     /// No piece was answered yet.
     pub fn is_fresh(&self) -> bool {
         self.context.is_empty()

@@ -1,9 +1,12 @@
-//! What a deflate stream needs from the core, as a trait: tests plug in an accelerator that fails when they want it to.
+//! What streams need from the core, as traits: tests plug in an accelerator that fails when they want it to.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use warpdrive::config::Verify;
-use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Window};
+use warpdrive::request::compress::{
+    DeflateSegment, DeflatedSegment, InflatePiece, InflateStream, InflatedPiece, Window, Wrapper,
+};
 use warpdrive::{Algorithm, DeflateInFlight, Outcome, Reason};
 
 /// The way to the device.
@@ -35,6 +38,41 @@ pub(crate) trait Accelerator {
     fn min_bytes(&self) -> usize;
     /// What one stream may hold for segments under way.
     fn stream_bytes(&self) -> usize;
+}
+
+/// The way to the device for inflate streams.
+pub(crate) trait InflateAccelerator {
+    /// Sizes that decide where a stream goes.
+    fn limits(&self) -> InflateLimits;
+    /// Where requests of `len_bytes` of compressed data would go now. Cheap; opens nothing.
+    fn preview(&self, wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason>;
+    /// Inflates one piece, and counts it. `Err`: software must go on; the stream is as it was.
+    fn piece(
+        &self,
+        stream: &mut InflateStream,
+        piece: InflatePiece,
+        check: impl FnOnce(&InflatedPiece) -> bool,
+    ) -> Result<InflatedPiece, Reason>;
+    /// Counts plain text inflated without asking the device.
+    fn note(&self, reason: Reason, requests: u64, len_bytes: u64);
+    /// Software took so long for so many compressed bytes.
+    fn measured(&self, len_bytes: usize, took: Duration);
+}
+
+/// Sizes in bytes that decide where an inflate stream goes (`zlib-abi §2.3`).
+#[derive(Clone, Copy)]
+pub(crate) struct InflateLimits {
+    /// Less input than this in the first call: software.
+    pub(crate) large: usize,
+    /// What must still be at hand when a stream that began in software changes to the device.
+    pub(crate) promotion: usize,
+    /// A call with less than this is one of a caller that reads small pieces.
+    pub(crate) small: usize,
+    /// Output of the first piece, and of later ones where the caller's room is smaller.
+    pub(crate) first_room: usize,
+    pub(crate) room: usize,
+    /// Compressed data kept, so that software can go on in the device's place.
+    pub(crate) log: usize,
 }
 
 /// The real thing: the core's shared queues.
@@ -103,5 +141,39 @@ impl Accelerator for Core {
 
     fn stream_bytes(&self) -> usize {
         warpdrive::configuration().memory.stream_bytes
+    }
+}
+
+impl InflateAccelerator for Core {
+    fn limits(&self) -> InflateLimits {
+        InflateLimits {
+            large: 64 << 10,
+            promotion: 256 << 10,
+            small: 16 << 10,
+            first_room: 256 << 10,
+            room: 1 << 20,
+            log: if warpdrive::memory::is_short() { 0 } else { self.stream_bytes() },
+        }
+    }
+
+    fn preview(&self, wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason> {
+        warpdrive::preview_inflate(wrapper, len_bytes)
+    }
+
+    fn piece(
+        &self,
+        stream: &mut InflateStream,
+        piece: InflatePiece,
+        check: impl FnOnce(&InflatedPiece) -> bool,
+    ) -> Result<InflatedPiece, Reason> {
+        warpdrive::inflate_piece(stream, piece, check)
+    }
+
+    fn note(&self, reason: Reason, requests: u64, len_bytes: u64) {
+        warpdrive::note_software(Algorithm::Inflate, reason, requests, len_bytes);
+    }
+
+    fn measured(&self, len_bytes: usize, took: Duration) {
+        warpdrive::note_inflate_time(len_bytes, took);
     }
 }

@@ -25,4 +25,6 @@ mod inflate;
 mod oneshot;
 mod pending;
 mod tally;
+#[cfg(test)]
+mod testing;
 mod wrapper;

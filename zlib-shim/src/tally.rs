@@ -21,6 +21,12 @@ impl Tally {
         self.counted = false;
     }
 
+    /// As [`begin`](Self::begin), after a routed request that was counted when it failed.
+    pub(crate) fn begin_counted(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+        self.counted = true;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len_bytes == 0
     }

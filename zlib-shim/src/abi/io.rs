@@ -104,6 +104,11 @@ impl<'a> Io<'a> {
         self.avail_out -= len;
     }
 
+    /// The same buffers with no more than `len` bytes of input. What is done there is to be marked here.
+    pub(crate) fn beginning(&mut self, len: usize) -> Io<'_> {
+        Io { avail_in: self.avail_in.min(len), _call: PhantomData, ..*self }
+    }
+
     /// Copies as much of `bytes` as fits; returns how much that was.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> usize {
         let len = bytes.len().min(self.avail_out);

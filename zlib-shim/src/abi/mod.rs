@@ -23,6 +23,7 @@ pub(crate) const Z_SYNC_FLUSH: c_int = 2;
 pub(crate) const Z_FULL_FLUSH: c_int = 3;
 pub(crate) const Z_FINISH: c_int = 4;
 pub(crate) const Z_BLOCK: c_int = 5;
+pub(crate) const Z_TREES: c_int = 6;
 
 pub(crate) const Z_OK: c_int = 0;
 pub(crate) const Z_STREAM_END: c_int = 1;

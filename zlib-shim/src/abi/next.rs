@@ -4,7 +4,7 @@
 //! never reaches the caller's. Compression is always raw: header, trailer and checksum are the shim's.
 #![expect(unsafe_code, reason = "zlib-rs works on z_stream and raw buffers")]
 
-use std::ffi::{c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -261,9 +261,13 @@ impl Drop for Deflater {
     }
 }
 
+/// With this much input and no more the engine takes its slow loop.
+const SLOW_BYTES: usize = 14;
+
 /// A decompressor with any of inflate's `windowBits`.
 pub(crate) struct Inflater {
     strm: z_stream,
+    window_bits: c_int,
 }
 
 impl Inflater {
@@ -271,7 +275,7 @@ impl Inflater {
     pub(crate) fn new(window_bits: c_int) -> Result<Self, OutOfMemory> {
         let mut strm = blank();
         match inflate::init(&mut strm, InflateConfig { window_bits }) {
-            ReturnCode::Ok => Ok(Self { strm }),
+            ReturnCode::Ok => Ok(Self { strm, window_bits }),
             _ => Err(OutOfMemory),
         }
     }
@@ -291,11 +295,76 @@ impl Inflater {
             InflateFlush::Trees => InflateFlush::Block,
             flush => flush,
         };
+        let (told, begins, input) = (self.strm.msg, self.strm.total_in == 0, io.input());
         let lent = lend(&mut self.strm, io);
         // SAFETY: `lend` pointed the stream at the call's buffers, valid for the lengths it set.
         let code = unsafe { inflate::inflate(self.stream(), flush) };
         let (consumed, produced) = take_back(&mut self.strm, io, lent);
+        if code == ReturnCode::DataError {
+            self.strm.msg = self.reason_for(told, begins.then_some(input));
+        }
         (code as c_int, consumed, produced)
+    }
+
+    /// As [`run`](Self::run), for data that are known to be bad: slower, and the message is exact.
+    pub(crate) fn run_carefully(
+        &mut self,
+        io: &mut Io<'_>,
+        flush: c_int,
+        limit: usize,
+    ) -> (c_int, usize, usize) {
+        let before = (io.avail_in(), io.avail_out());
+        let code = loop {
+            let used = before.0 - io.avail_in();
+            let whole = io.avail_in() <= SLOW_BYTES || used >= limit;
+            let mut part = io.beginning(if whole { usize::MAX } else { SLOW_BYTES });
+            let (code, consumed, produced) = self.run(&mut part, if whole { flush } else { 0 });
+            io.advance_in(consumed);
+            io.advance_out(produced);
+            if whole || code != Z_OK {
+                break code;
+            }
+        };
+        (code, before.0 - io.avail_in(), before.1 - io.avail_out())
+    }
+
+    /// What is wrong with the data, in zlib's words. `told`: what was said before this call; `input`: all of the stream's
+    /// input, if the call had it.
+    ///
+    /// Called again after an error, zlib repeats itself, and the engine (0.6.8) complains of the call. Its fast loop calls
+    /// itself again in that way, so the text of an error found there is lost, unless the same bytes can be given once more
+    /// to the slow one. Three errors can be found there, two of them only in code sets with gaps, which are rare; and the
+    /// third not any more once 32 KiB lie behind.
+    fn reason_for(&self, told: *mut c_char, input: Option<&[u8]>) -> *mut c_char {
+        const WINDOW_BYTES: u64 = 1 << 15;
+        if !told.is_null() || self.strm.msg.is_null() {
+            return told;
+        }
+        // SAFETY: the engine's messages are C string literals.
+        if unsafe { CStr::from_ptr(self.strm.msg) } != c"repeated call with bad state" {
+            return self.strm.msg;
+        }
+        if let (Some(input), Ok(mut again)) = (input, Self::new(self.window_bits)) {
+            let mut scratch = vec![0; 1 << 15];
+            let mut used = 0;
+            loop {
+                let rest = input.get(used..).unwrap_or_default();
+                let (code, consumed, _) =
+                    again.run_carefully(&mut Io::from_slices(rest, &mut scratch), 0, usize::MAX);
+                used += consumed;
+                match code {
+                    Z_OK => {}
+                    Z_DATA_ERROR if !again.strm.msg.is_null() => return again.strm.msg,
+                    _ => break,
+                }
+            }
+        }
+        let text = if self.strm.total_out < WINDOW_BYTES {
+            c"invalid distance too far back"
+        } else {
+            c"invalid distance code"
+        };
+        text.as_ptr().cast_mut()
     }
 
     pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> (c_int, usize) {
@@ -314,6 +383,7 @@ impl Inflater {
     }
 
     pub(crate) fn reset_with(&mut self, window_bits: c_int) -> c_int {
+        self.window_bits = window_bits;
         inflate::reset_with_config(self.stream(), InflateConfig { window_bits }) as c_int
     }
 
@@ -367,11 +437,11 @@ impl Inflater {
             return Err(OutOfMemory);
         }
         // SAFETY: `copy` succeeded, so it initialised the stream; InflateStream has z_stream's layout (asserted there).
-        Ok(Self { strm: unsafe { copy.as_ptr().cast::<z_stream>().read() } })
+        Ok(Self { strm: unsafe { copy.as_ptr().cast::<z_stream>().read() }, window_bits: self.window_bits })
     }
 
     /// The engine's message, NULL when there is none. Static text.
-    pub(crate) fn message(&self) -> *mut std::ffi::c_char {
+    pub(crate) fn message(&self) -> *mut c_char {
         self.strm.msg
     }
 
@@ -382,7 +452,7 @@ impl Inflater {
             return None;
         }
         // SAFETY: the engine's messages are C string literals.
-        unsafe { std::ffi::CStr::from_ptr(self.strm.msg) }.to_str().ok()
+        unsafe { CStr::from_ptr(self.strm.msg) }.to_str().ok()
     }
 
     pub(crate) fn adler(&self) -> std::ffi::c_ulong {
@@ -391,6 +461,11 @@ impl Inflater {
 
     pub(crate) fn data_type(&self) -> c_int {
         self.strm.data_type
+    }
+
+    /// Between two blocks, or before the first, with the header read (zlib.h, inflate, `data_type`).
+    pub(crate) fn at_block_start(&self) -> bool {
+        self.strm.data_type & 128 != 0
     }
 }
 

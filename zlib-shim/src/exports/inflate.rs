@@ -264,6 +264,13 @@ pub unsafe extern "C" fn inflateSync(strm: *mut z_stream) -> c_int {
                 let mut io = buffers(strm);
                 let code = stream.sync(&mut io);
                 advance(strm, &io);
+                if code == Z_OK {
+                    // Found: zlib begins anew, and keeps the totals.
+                    strm.msg = std::ptr::null_mut();
+                    if let Some(adler) = stream.initial_adler() {
+                        strm.adler = c_ulong::from(adler);
+                    }
+                }
                 code
             })
         }

@@ -1,0 +1,479 @@
+//! An inflate stream: the software engine, and the device in its place while there is enough to do.
+//!
+//! ```text
+//! Undecided ──► Probe ──► Hardware ──► Resumed ──► Software      the first call chooses; only what is
+//!     └───────────┴──────────▲───────────────────────▲           sure to be large goes to the device
+//! ```
+//! Headers are always the engine's, so it stands at the first byte of the body when the device takes over, and waits there.
+//! The device cannot be entered in the middle, but the engine can be led anywhere: what the device consumed is kept, and
+//! given to the engine when the device fails, refuses the data, or is asked for what only an engine knows ([`replay`]).
+//! What the device reads ahead is the caller's until its plain text is delivered ([`hardware`]).
+
+mod hardware;
+mod replay;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{c_char, c_int, c_long, c_ulong};
+use std::time::{Duration, Instant};
+
+use warpdrive::Reason;
+use warpdrive::request::compress::Wrapper;
+
+use crate::abi::io::Io;
+use crate::abi::next::{Inflater, OutOfMemory};
+use crate::abi::{
+    Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_END,
+    Z_STREAM_ERROR, Z_TREES,
+};
+use crate::accelerator::{Core, InflateAccelerator};
+use crate::tally::Tally;
+use crate::wrapper;
+use hardware::Hardware;
+use replay::Leftover;
+
+/// One inflate stream.
+pub(crate) struct Inflate<A = Core> {
+    accelerator: A,
+    /// As given, one of [`is_window_bits`].
+    window_bits: c_int,
+    engine: Option<Inflater>,
+    mode: Mode,
+    /// Over all output delivered. The engine's own lags behind until the stream ends, and callers may look.
+    checksum: u32,
+    /// Which checksum; of a stream that takes either header, known with the first byte.
+    wrapper: Option<Wrapper>,
+    /// False after `inflateSync` and `inflateValidate(0)`: the checksum no longer means anything.
+    checking: bool,
+    tally: Tally,
+    /// Input that the device refused: to be read for what is wrong with it.
+    doubtful: usize,
+    /// Of a stream that the device would have been asked for, had costs not spoken against it.
+    stopwatch: Option<Box<Stopwatch>>,
+    /// Why software, where nothing was asked: counted unless the core knows a better reason.
+    why: Reason,
+}
+
+enum Mode {
+    /// No byte of the body was consumed.
+    Undecided,
+    /// The engine, and what it consumed of the body: the caller may still turn out to want much.
+    Probe(Box<Probe>),
+    Hardware(Box<Hardware>),
+    /// The engine again, with something left from before.
+    Resumed(Box<Leftover>),
+    /// The engine, until the stream is reset.
+    Software,
+}
+
+#[derive(Clone, Default)]
+struct Probe {
+    consumed: Vec<u8>,
+    delivered: usize,
+}
+
+/// Time that software took for input not yet reported.
+#[derive(Default)]
+struct Stopwatch {
+    consumed: usize,
+    took: Duration,
+}
+
+/// Most plain text that is inflated once more for a stream's change to the device.
+const REPEATED_MAX_BYTES: usize = 4 << 20;
+
+/// What an `inflate` call did.
+pub(crate) struct Progress {
+    pub(crate) code: c_int,
+    /// New value of `strm->adler`, if it changes.
+    pub(crate) adler: Option<c_ulong>,
+    pub(crate) data_type: c_int,
+    pub(crate) message: *mut c_char,
+}
+
+/// What `inflateInit2` accepts: raw, from the header, zlib, gzip, either.
+pub(crate) fn is_window_bits(window_bits: c_int) -> bool {
+    matches!(window_bits, -15..=-8 | 0 | 8..=15 | 16 | 24..=31 | 32 | 40..=47)
+}
+
+/// `strm->adler` after a reset; `None`: raw, left as it is.
+pub(crate) fn initial_adler(window_bits: c_int) -> Option<u32> {
+    match window_bits {
+        ..0 => None,
+        16..=31 => Some(0),
+        _ => Some(1),
+    }
+}
+
+impl Inflate {
+    /// `window_bits` passed [`is_window_bits`].
+    pub(crate) fn new(window_bits: c_int) -> Self {
+        Self::with(Core, window_bits)
+    }
+}
+
+impl<A: InflateAccelerator> Inflate<A> {
+    /// A stream with its way to the device.
+    fn with(accelerator: A, window_bits: c_int) -> Self {
+        let mut stream = Self {
+            accelerator,
+            window_bits,
+            engine: None,
+            mode: Mode::Undecided,
+            checksum: 1,
+            wrapper: None,
+            checking: true,
+            tally: Tally::default(),
+            doubtful: 0,
+            stopwatch: None,
+            why: Reason::Unsupported,
+        };
+        stream.begin_anew();
+        stream
+    }
+
+    fn engine(&mut self) -> Result<&mut Inflater, OutOfMemory> {
+        match &mut self.engine {
+            Some(engine) => Ok(engine),
+            none => Ok(none.insert(Inflater::new(self.window_bits)?)),
+        }
+    }
+
+    /// One `inflate` call.
+    pub(crate) fn inflate(&mut self, io: &mut Io<'_>, flush: c_int) -> Progress {
+        let before = (io.avail_in(), io.avail_out());
+        if matches!(self.mode, Mode::Undecided) {
+            if let Some(progress) = self.decide(io, flush) {
+                return progress;
+            }
+        }
+        let progress = match self.mode {
+            Mode::Undecided | Mode::Software => self.run_software(io, flush),
+            Mode::Probe(_) => self.run_probe(io, flush),
+            Mode::Hardware(_) => self.run_hardware(io, flush),
+            Mode::Resumed(_) => self.run_resumed(io, flush),
+        };
+        // A later part of the call does not know what an earlier one did.
+        let moved = before != (io.avail_in(), io.avail_out());
+        let code =
+            if progress.code == Z_BUF_ERROR && moved && flush != Z_FINISH { Z_OK } else { progress.code };
+        Progress { code, ..progress }
+    }
+
+    /// Chooses a side for a stream whose body has not begun; the header is read on the way. `Some`: the call is over.
+    fn decide(&mut self, io: &mut Io<'_>, flush: c_int) -> Option<Progress> {
+        if io.avail_in() == 0 {
+            return None;
+        }
+        let limits = self.accelerator.limits();
+        let wrapper = self.wrapper.unwrap_or(Wrapper::Zlib);
+        let chosen = match () {
+            () if matches!(flush, Z_BLOCK | Z_TREES) || !self.suitable() => Err(Reason::Unsupported),
+            () if io.avail_in() < limits.large => Err(Reason::Small),
+            () => self.accelerator.preview(wrapper, io.avail_in()),
+        };
+        if let Err(why) = chosen {
+            self.pin(why);
+            return None;
+        }
+        if self.wrapper != Some(Wrapper::Raw) {
+            let progress = self.run_software(io, Z_BLOCK);
+            let at_body = self.engine.as_ref().is_some_and(Inflater::at_block_start);
+            if !matches!(progress.code, Z_OK | Z_BUF_ERROR) {
+                self.pin(Reason::Unsupported);
+                return Some(progress);
+            }
+            if !at_body || io.avail_in() == 0 {
+                self.pin(Reason::Small);
+                return None;
+            }
+        }
+        self.mode = if io.avail_out() >= limits.large {
+            Mode::Hardware(Box::new(Hardware::new(self.wrapper(), self.checksum, limits, None)))
+        } else {
+            Mode::Probe(Box::default())
+        };
+        None
+    }
+
+    /// A window of 32 KiB, which is what the device has, and a trailer to be checked.
+    fn suitable(&self) -> bool {
+        matches!(self.window_bits, -15 | 15 | 31 | 47) && self.checking
+    }
+
+    fn wrapper(&self) -> Wrapper {
+        self.wrapper.unwrap_or(Wrapper::Raw)
+    }
+
+    /// The engine from here on.
+    fn pin(&mut self, why: Reason) {
+        self.mode = Mode::Software;
+        self.why = why;
+    }
+
+    /// One call of the engine on the caller's own buffers.
+    fn run_software(&mut self, io: &mut Io<'_>, flush: c_int) -> Progress {
+        let (input, output) = (io.input(), io.next_out());
+        let doubtful = self.doubtful;
+        let start = self.stopwatch.as_ref().map(|_| Instant::now());
+        let Ok(engine) = self.engine() else { return Progress::nothing(Z_MEM_ERROR) };
+        let (code, consumed, produced) =
+            if doubtful == 0 { engine.run(io, flush) } else { engine.run_carefully(io, flush, doubtful) };
+        if code == Z_STREAM_ERROR {
+            return Progress::nothing(code);
+        }
+        let message = if code == Z_DATA_ERROR { engine.message() } else { std::ptr::null_mut() };
+        let (data_type, dictionary) = (engine.data_type(), engine.adler());
+        self.doubtful = doubtful.saturating_sub(consumed);
+        if let Some(start) = start {
+            self.measured(consumed, start.elapsed());
+        }
+        if self.wrapper.is_none() && consumed != 0 {
+            // No zlib header begins with gzip's first byte.
+            let gzip = input.first() == Some(&0x1f);
+            self.begin_checksum(if gzip { Wrapper::Gzip } else { Wrapper::Zlib });
+        }
+        let wrapper = self.wrapper();
+        if produced != 0 && self.checking && wrapper != Wrapper::Raw {
+            self.checksum = wrapper::checksum(wrapper, self.checksum, io.written_since(output));
+        }
+        if self.tally.add(produced) || code == Z_STREAM_END {
+            self.report();
+        }
+        let adler = if code == Z_NEED_DICT { dictionary } else { self.checksum.into() };
+        Progress { code, adler: (wrapper != Wrapper::Raw).then_some(adler), data_type, message }
+    }
+
+    /// Software took so long for so much input. Told by the size of a piece, which is what is compared.
+    fn measured(&mut self, consumed: usize, took: Duration) {
+        let limits = self.accelerator.limits();
+        let Some(watch) = &mut self.stopwatch else { return };
+        watch.consumed += consumed;
+        watch.took += took;
+        if watch.consumed >= limits.large {
+            self.accelerator.measured(watch.consumed, watch.took);
+            **watch = Stopwatch::default();
+        }
+    }
+
+    /// A call of a caller that offers much input and little room.
+    fn run_probe(&mut self, io: &mut Io<'_>, flush: c_int) -> Progress {
+        let limits = self.accelerator.limits();
+        if matches!(flush, Z_BLOCK | Z_TREES) {
+            self.pin(Reason::Unsupported);
+            return self.run_software(io, flush);
+        }
+        let (wrapper, checksum) = (self.wrapper(), self.checksum);
+        if let Mode::Probe(probe) = &mut self.mode {
+            let wants = (limits.large..=REPEATED_MAX_BYTES).contains(&probe.delivered);
+            if wants && io.avail_in() >= limits.promotion {
+                if let Err(why) = self.accelerator.preview(wrapper, io.avail_in()) {
+                    self.pin(why);
+                    return self.run_software(io, flush);
+                }
+                let hardware = Hardware::new(wrapper, checksum, limits, Some(std::mem::take(probe)));
+                self.mode = Mode::Hardware(Box::new(hardware));
+                // What software delivered is delivered once more by the device, and counted there.
+                self.tally = Tally::default();
+                return self.run_hardware(io, flush);
+            }
+        }
+        let (input, room) = (io.input(), io.avail_out());
+        let progress = self.run_software(io, flush);
+        let consumed = input.len() - io.avail_in();
+        if let Mode::Probe(probe) = &mut self.mode {
+            let goes_on = matches!(progress.code, Z_OK | Z_BUF_ERROR)
+                && probe.consumed.len() + consumed <= limits.large
+                && probe.consumed.try_reserve(consumed).is_ok();
+            if goes_on {
+                probe.consumed.extend_from_slice(input.get(..consumed).unwrap_or_default());
+                probe.delivered += room - io.avail_out();
+            } else {
+                self.pin(Reason::Small);
+            }
+        }
+        progress
+    }
+
+    /// `inflateSync`.
+    pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> c_int {
+        self.take_over();
+        self.settle(io);
+        let code = self.engine().map_or(Z_MEM_ERROR, |engine| engine.sync(io).0);
+        if code == Z_OK {
+            // Found: zlib begins anew, keeps the totals, and checks no more.
+            self.checking = false;
+            self.checksum = self.initial_adler().unwrap_or(self.checksum);
+        }
+        code
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.begin_anew();
+        if let Some(engine) = &mut self.engine {
+            engine.reset();
+        }
+    }
+
+    pub(crate) fn reset_keep(&mut self) {
+        if matches!(self.mode, Mode::Hardware(_) | Mode::Resumed(_)) {
+            // The window is kept.
+            self.take_over();
+        }
+        self.begin_anew();
+        if let Some(engine) = &mut self.engine {
+            engine.reset_keep();
+        }
+    }
+
+    /// `inflateReset2`; `Z_STREAM_ERROR` changes nothing.
+    pub(crate) fn reset_with(&mut self, window_bits: c_int) -> c_int {
+        if !is_window_bits(window_bits) {
+            return Z_STREAM_ERROR;
+        }
+        self.window_bits = window_bits;
+        self.checking = true;
+        self.begin_anew();
+        match &mut self.engine {
+            Some(engine) => engine.reset_with(window_bits),
+            None => Z_OK,
+        }
+    }
+
+    /// `strm->adler` after a reset.
+    pub(crate) fn initial_adler(&self) -> Option<u32> {
+        initial_adler(self.window_bits)
+    }
+
+    pub(crate) fn set_dictionary(&mut self, dictionary: &[u8]) -> c_int {
+        self.take_over();
+        self.engine().map_or(Z_MEM_ERROR, |engine| engine.set_dictionary(dictionary))
+    }
+
+    /// The last 32 KiB delivered.
+    pub(crate) fn dictionary(&mut self) -> Vec<u8> {
+        self.leave_hardware(Reason::Unsupported);
+        let mut window = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            engine.dictionary(&mut window);
+        }
+        if let Mode::Resumed(leftover) = &self.mode {
+            window.truncate(window.len().saturating_sub(leftover.undelivered()));
+        }
+        window
+    }
+
+    pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
+        self.take_over();
+        self.engine().map_or(Z_MEM_ERROR, |engine| engine.prime(bits, value))
+    }
+
+    pub(crate) fn sync_point(&mut self) -> c_int {
+        self.leave_hardware(Reason::Unsupported);
+        self.engine.as_mut().map_or(0, |engine| c_int::from(engine.sync_point()))
+    }
+
+    /// `inflateMark`: -65536 when not inside a code.
+    pub(crate) fn mark(&mut self) -> c_long {
+        self.leave_hardware(Reason::Unsupported);
+        self.engine.as_mut().map_or(-65536, Inflater::mark)
+    }
+
+    pub(crate) fn validate(&mut self, check: bool) -> c_int {
+        self.leave_hardware(Reason::Unsupported);
+        self.checking = check;
+        self.engine().map_or(Z_MEM_ERROR, |engine| {
+            engine.validate(check);
+            Z_OK
+        })
+    }
+
+    pub(crate) fn codes_used(&mut self) -> usize {
+        self.leave_hardware(Reason::Unsupported);
+        self.engine.as_mut().map_or(0, Inflater::codes_used)
+    }
+
+    /// For `inflateGetHeader`, whose pointer the export vouches for. `None`: no memory.
+    pub(crate) fn with_engine<R>(&mut self, call: impl FnOnce(&mut Inflater) -> R) -> Option<R> {
+        self.engine().ok().map(call)
+    }
+
+    /// For a call that changes what the engine does next: nothing but the engine from here on.
+    fn take_over(&mut self) {
+        self.leave_hardware(Reason::Unsupported);
+        if matches!(self.mode, Mode::Undecided | Mode::Probe(_)) {
+            self.pin(Reason::Unsupported);
+        }
+    }
+
+    pub(crate) fn copy(&mut self) -> Result<Self, OutOfMemory>
+    where
+        A: Clone,
+    {
+        let engine = match &mut self.engine {
+            Some(engine) => Some(engine.copy()?),
+            None => None,
+        };
+        let mode = match &self.mode {
+            Mode::Undecided => Mode::Undecided,
+            Mode::Probe(probe) => Mode::Probe(probe.clone()),
+            Mode::Hardware(hardware) => Mode::Hardware(hardware.clone()),
+            Mode::Resumed(leftover) => Mode::Resumed(leftover.clone()),
+            Mode::Software => Mode::Software,
+        };
+        let accelerator = self.accelerator.clone();
+        Ok(Self { accelerator, engine, mode, tally: self.tally.continued(), stopwatch: None, ..*self })
+    }
+
+    /// Why the last call failed.
+    #[cfg(feature = "gz")]
+    pub(crate) fn message(&self) -> Option<&'static str> {
+        self.engine.as_ref().and_then(Inflater::message_text)
+    }
+
+    pub(crate) fn end(mut self) {
+        self.report();
+        self.mode = Mode::Software;
+    }
+
+    fn begin_anew(&mut self) {
+        self.report();
+        self.tally = Tally::default();
+        self.mode = Mode::Undecided;
+        self.doubtful = 0;
+        self.stopwatch = None;
+        self.why = Reason::Unsupported;
+        self.wrapper = None;
+        self.checksum = initial_adler(self.window_bits).unwrap_or(1);
+        match self.window_bits {
+            ..0 => self.begin_checksum(Wrapper::Raw),
+            0..=15 => self.begin_checksum(Wrapper::Zlib),
+            16..=31 => self.begin_checksum(Wrapper::Gzip),
+            _ => {}
+        }
+    }
+
+    fn begin_checksum(&mut self, wrapper: Wrapper) {
+        self.wrapper = Some(wrapper);
+        self.checksum = wrapper::initial_checksum(wrapper);
+    }
+
+    fn report(&mut self) {
+        if self.tally.is_empty() {
+            return;
+        }
+        if self.tally.reason().is_none() {
+            let len_bytes = self.tally.len_bytes().max(self.accelerator.limits().large);
+            let answer = self.accelerator.preview(self.wrapper(), len_bytes);
+            self.tally.set_reason(answer.err().unwrap_or(self.why));
+        }
+        let accelerator = &self.accelerator;
+        self.tally.report(|reason, requests, len_bytes| accelerator.note(reason, requests, len_bytes));
+    }
+}
+
+impl Progress {
+    fn nothing(code: c_int) -> Self {
+        Self { code, adler: None, data_type: -1, message: std::ptr::null_mut() }
+    }
+}
