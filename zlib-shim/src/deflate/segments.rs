@@ -42,6 +42,9 @@ struct Sent<F> {
     _charge: Charge,
 }
 
+/// Segments under way, oldest first.
+type Batch<A> = VecDeque<Sent<<A as Accelerator>::InFlight>>;
+
 impl<A: Accelerator> Deflate<A> {
     /// The hardware part of a call. `None`: the stream has just moved to software, which goes on with the call.
     pub(super) fn run_hardware(
@@ -49,18 +52,21 @@ impl<A: Accelerator> Deflate<A> {
         io: &mut Io<'_>,
         flush: c_int,
     ) -> Result<Option<c_int>, OutOfMemory> {
+        let mut out = VecDeque::new();
         loop {
-            let batch = self.send_batch(io, flush)?;
-            if batch.is_empty() {
-                break;
+            // While the caller's buffer has room, pieces are sent beside those that are under way.
+            if self.pending.is_empty() && self.failures < PATIENCE {
+                self.send_pieces(io, flush, &mut out)?;
             }
-            self.receive(batch)?;
-            if self.leave_if_unlucky()? {
-                return Ok(None);
-            }
-            if !self.deliver(io) {
-                return Ok(Some(Z_OK));
-            }
+            let Some(oldest) = out.pop_front() else { break };
+            self.receive(oldest, &mut out)?;
+            self.deliver(io);
+        }
+        if self.leave_if_unlucky()? {
+            return Ok(None);
+        }
+        if !self.pending.is_empty() {
+            return Ok(Some(Z_OK));
         }
         match flush {
             Z_NO_FLUSH => Ok(Some(Z_OK)),
@@ -79,47 +85,44 @@ impl<A: Accelerator> Deflate<A> {
     }
 
     /// Cuts what is at hand into segments and sends them: small writes gather, a large one goes to the device in several
-    /// pieces at a time. Empty: there is not enough at hand.
-    fn send_batch(
-        &mut self,
-        io: &mut Io<'_>,
-        flush: c_int,
-    ) -> Result<VecDeque<Sent<A::InFlight>>, OutOfMemory> {
-        let at_hand = self.fifo.len().saturating_add(io.avail_in());
+    /// pieces at a time. Sends nothing when there is not enough at hand.
+    fn send_pieces(&mut self, io: &mut Io<'_>, flush: c_int, out: &mut Batch<A>) -> Result<(), OutOfMemory> {
+        loop {
+            let at_hand = self.fifo.len().saturating_add(io.avail_in());
+            let (full, limit) = self.plan(at_hand);
+            if out.len() >= limit {
+                return Ok(());
+            }
+            if let Err(OutOfMemory) = self.take(io, full) {
+                // What is under way comes first, and may leave memory behind.
+                return if out.is_empty() { Err(OutOfMemory) } else { Ok(()) };
+            }
+            let len = self.fifo.len();
+            let at_end = flush != Z_NO_FLUSH && io.avail_in() == 0;
+            let whole = out.is_empty() && flush == Z_FINISH && self.is_large_enough(len);
+            if len < full && !(at_end && (len >= THRESHOLD_BYTES || whole)) {
+                return Ok(());
+            }
+            if at_hand < 2 * PIECE_BYTES {
+                self.segment_bytes = (self.segment_bytes * 2).min(LAST_SEGMENT_BYTES);
+            }
+            let sent = self.send(out.len());
+            out.push_back(sent);
+        }
+    }
+
+    /// For so much plain text at hand: the length of the next segment, and how many may be under way.
+    fn plan(&self, at_hand: usize) -> (usize, usize) {
         let budget = if memory::is_short() { 0 } else { self.accelerator.stream_bytes() / HELD_PER_BYTE };
         let lanes = self.accelerator.parallel();
         let pieces = at_hand.div_ceil(LAST_SEGMENT_BYTES).max(lanes.min(at_hand / PIECE_BYTES));
         let piece = at_hand.div_ceil(pieces.max(1)).next_multiple_of(GRAIN_BYTES);
         let lanes = lanes.min(budget / piece.max(1));
-        let (full, limit) = if lanes > 1 && pieces > 1 {
-            (piece, lanes)
-        } else {
-            let most =
-                (budget - budget % GRAIN_BYTES).clamp(self.segment_bytes, DeflateSegment::MAX_LEN_BYTES);
-            ((at_hand - at_hand % GRAIN_BYTES).clamp(self.segment_bytes, most), 1)
-        };
-        let mut batch = VecDeque::new();
-        while batch.len() < limit {
-            if let Err(OutOfMemory) = self.take(io, full) {
-                // What is under way comes first, and may leave memory behind.
-                if batch.is_empty() {
-                    return Err(OutOfMemory);
-                }
-                break;
-            }
-            let len = self.fifo.len();
-            let at_end = flush != Z_NO_FLUSH && io.avail_in() == 0;
-            let whole = batch.is_empty() && flush == Z_FINISH && self.is_large_enough(len);
-            if len < full && !(at_end && (len >= THRESHOLD_BYTES || whole)) {
-                break;
-            }
-            let sent = self.send(batch.len());
-            batch.push_back(sent);
+        if lanes > 1 && pieces > 1 {
+            return (piece, lanes);
         }
-        if limit == 1 && !batch.is_empty() {
-            self.segment_bytes = (self.segment_bytes * 2).min(LAST_SEGMENT_BYTES);
-        }
-        Ok(batch)
+        let most = (budget - budget % GRAIN_BYTES).clamp(self.segment_bytes, DeflateSegment::MAX_LEN_BYTES);
+        ((at_hand - at_hand % GRAIN_BYTES).clamp(self.segment_bytes, most), lanes.max(1))
     }
 
     /// Ends the current segment so that everything taken can be decoded, and the output ends in a sync marker.
@@ -160,7 +163,7 @@ impl<A: Accelerator> Deflate<A> {
     pub(super) fn compress_fifo(&mut self) -> Result<(), OutOfMemory> {
         if matches!(self.mode, Mode::Hardware) && self.fifo.len() >= THRESHOLD_BYTES {
             let sent = self.send(0);
-            self.receive(VecDeque::from([sent]))?;
+            self.receive(sent, &mut VecDeque::new())?;
         }
         if self.fifo.is_empty() {
             return Ok(());
@@ -206,70 +209,68 @@ impl<A: Accelerator> Deflate<A> {
         Sent { segment, in_flight, proof, start_checksum, _charge: charge }
     }
 
-    /// Waits for segments in their order and queues what became of them.
+    /// Waits for a segment, the oldest, and queues what became of it; `later` are under way behind it.
     ///
     /// The plain text of a segment is let go in the same step in which its compressed form enters the queue. Out of memory:
     /// what is not compressed yet is in the fifo again.
-    fn receive(&mut self, mut batch: VecDeque<Sent<A::InFlight>>) -> Result<(), OutOfMemory> {
-        // Once one answer was wrong, those that were given with it are doubted.
+    fn receive(&mut self, sent: Sent<A::InFlight>, later: &mut Batch<A>) -> Result<(), OutOfMemory> {
+        let Sent { segment, in_flight, proof, start_checksum, _charge } = sent;
         let wrong = Cell::new(false);
-        while let Some(Sent { segment, in_flight, proof, start_checksum, _charge }) = batch.pop_front() {
-            let proof = if wrong.get() { proof.strict() } else { proof };
-            let settings = self.parameters.settings;
-            let (window, input) = (&self.window, &segment.input);
-            let check = |made: &DeflatedSegment| {
-                let holds = proof.holds(made, input);
-                wrong.set(wrong.get() || !holds);
-                holds
-            };
-            let outcome = self.accelerator.finish(in_flight, check, || {
-                let mut bytes = Vec::new();
-                let mut engine = engines::take(settings, window)?;
-                engine.run_to_vec(input, Z_SYNC_FLUSH, &mut bytes)?;
-                engines::give(engine);
-                Ok(bytes)
-            });
-            if wrong.get() {
-                self.accelerator.doubt();
+        let settings = self.parameters.settings;
+        let (window, input) = (&self.window, &segment.input);
+        let check = |made: &DeflatedSegment| {
+            let holds = proof.holds(made, input);
+            wrong.set(!holds);
+            holds
+        };
+        let outcome = self.accelerator.finish(in_flight, check, || {
+            let mut bytes = Vec::new();
+            let mut engine = engines::take(settings, window)?;
+            engine.run_to_vec(input, Z_SYNC_FLUSH, &mut bytes)?;
+            engines::give(engine);
+            Ok(bytes)
+        });
+        if wrong.get() {
+            self.accelerator.doubt();
+            // What was answered along with it is doubted too.
+            later.iter_mut().for_each(|sent| sent.proof = sent.proof.strict());
+        }
+        let made = match outcome {
+            Outcome::Hardware(made) => {
+                self.failures = 0;
+                made.bytes
             }
-            let made = match outcome {
-                Outcome::Hardware(made) => {
-                    self.failures = 0;
-                    made.bytes
+            Outcome::Software(Ok(bytes)) => {
+                self.failures += 1;
+                bytes
+            }
+            Outcome::Software(Err(OutOfMemory)) => {
+                let mut plain = own(segment.input);
+                for later in later.drain(..) {
+                    plain.extend_from_slice(&later.segment.input);
                 }
-                Outcome::Software(Ok(bytes)) => {
-                    self.failures += 1;
-                    bytes
-                }
-                Outcome::Software(Err(OutOfMemory)) => {
-                    let mut plain = own(segment.input);
-                    for later in batch {
-                        plain.extend_from_slice(&later.segment.input);
-                    }
-                    plain.extend_from_slice(&self.fifo);
-                    self.fifo = plain;
-                    self.fifo_checksum = start_checksum;
-                    return Err(OutOfMemory);
-                }
-            };
-            if made.len() > wrapper::stored_len(segment.input.len()) {
-                // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
-                wrapper::stored_blocks(self.pending.queue(), &segment.input);
-                self.marked = None;
-                memory::give(made);
-            } else {
-                self.pending.append(made);
-                self.marked = Some(Z_SYNC_FLUSH);
+                plain.extend_from_slice(&self.fifo);
+                self.fifo = plain;
+                self.fifo_checksum = start_checksum;
+                return Err(OutOfMemory);
             }
-            if self.data_type == Z_UNKNOWN {
-                self.data_type =
-                    wrapper::data_type(segment.input.get(..GUESS_BYTES).unwrap_or(&segment.input));
-            }
-            self.remember(&segment.input);
-            // A device that timed out may still read its copy; then that stays where it is.
-            if let Ok(plain) = Arc::try_unwrap(segment.input) {
-                memory::give(plain);
-            }
+        };
+        if made.len() > wrapper::stored_len(segment.input.len()) {
+            // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
+            wrapper::stored_blocks(self.pending.queue(), &segment.input);
+            self.marked = None;
+            memory::give(made);
+        } else {
+            self.pending.append(made);
+            self.marked = Some(Z_SYNC_FLUSH);
+        }
+        if self.data_type == Z_UNKNOWN {
+            self.data_type = wrapper::data_type(segment.input.get(..GUESS_BYTES).unwrap_or(&segment.input));
+        }
+        self.remember(&segment.input);
+        // A device that timed out may still read its copy; then that stays where it is.
+        if let Ok(plain) = Arc::try_unwrap(segment.input) {
+            memory::give(plain);
         }
         Ok(())
     }
