@@ -9,7 +9,7 @@ use crate::request::pkey::DhPrivateKey;
 /// own form of the operation. `output`: exactly `key.len_bytes()` bytes, filled big-endian and left-padded.
 ///
 /// An answer of 1 or p-1 is no answer: software says what such a key deserves. Nothing tells a wrong power from the right one
-/// without computing it again; `check` may know more. See the [module](super) for `check` and `software`.
+/// without computing it again; `check` may know more. `check` and `software` as in [`rsa_private`](crate::rsa_private).
 pub fn dh_public<S, V: Into<Verdict>>(
     key: &DhPrivateKey,
     generator: &[u8],
@@ -23,8 +23,8 @@ pub fn dh_public<S, V: Into<Verdict>>(
 /// The shared value peer^x mod p, always `key.len_bytes()` bytes, big-endian and left-padded: who wants it without leading
 /// zeros strips them. `peer`: the other side's public value, big-endian, leading zeros allowed, 2 to p-2.
 ///
-/// An answer of 0, 1 or p-1 is no answer: software says what the peer's value deserves. Checked as [`dh_public`]'s. See the [module](super) for `check` and
-/// `software`.
+/// An answer of 0, 1 or p-1 is no answer: software says what the peer's value deserves. Checked as [`dh_public`]'s.
+/// `check` and `software` as in [`rsa_private`](crate::rsa_private).
 pub fn dh_shared<S, V: Into<Verdict>>(
     key: &DhPrivateKey,
     peer: &[u8],

@@ -10,7 +10,8 @@ use crate::secret::Secret;
 
 /// The public point d·G. `output`: x ‖ y, each `key.curve().len_bytes()` bytes, big-endian and left-padded.
 ///
-/// The core checks that the answer is a point of the curve. See the [module](super) for `check` and `software`. Counted in the
+/// The core checks that the answer is a point of the curve. `check` and `software` as in
+/// [`rsa_private`](crate::rsa_private). Counted in the
 /// row of [`ecdh`].
 pub fn ec_public<S, V: Into<Verdict>>(
     key: &EcPrivateKey,
@@ -24,7 +25,7 @@ pub fn ec_public<S, V: Into<Verdict>>(
 /// The shared point d·peer, for ECDH. `output`: x ‖ y, each `key.curve().len_bytes()` bytes, big-endian and left-padded; the
 /// shared secret of SP 800-56A is x. With a cofactor h ≠ 1 and the cofactor mode: software, or a key made of h·d mod n.
 ///
-/// The core checks that the answer is a point of the curve. See the [module](super) for `check` and `software`.
+/// The core checks that the answer is a point of the curve. `check` and `software` as in [`rsa_private`](crate::rsa_private).
 pub fn ecdh<S, V: Into<Verdict>>(
     key: &EcPrivateKey,
     peer: &EcPublicKey,
@@ -42,7 +43,7 @@ pub fn ecdh<S, V: Into<Verdict>>(
 ///
 /// Before it leaves, the core checks that r and s are in 1..n and fit each other (s·k = e + r·d), and has the device verify the
 /// signature with the key's public point, uncounted; a key without one is software. `check` comes after that and may simply
-/// say `true`. See the [module](super).
+/// say `true`. `software` as in [`rsa_private`](crate::rsa_private).
 pub fn ecdsa_sign<S, V: Into<Verdict>>(
     key: &EcPrivateKey,
     digest: &[u8],

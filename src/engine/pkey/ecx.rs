@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// The public key: the function at its base point. `output`: exactly `key.kind().len_bytes()` bytes, little-endian as RFC 7748
 /// writes it.
 ///
-/// See the [module](super) for `check` and `software`.
+/// `check` and `software` as in [`rsa_private`](crate::rsa_private).
 pub fn ecx_public<S, V: Into<Verdict>>(
     key: &EcxPrivateKey,
     output: &mut [u8],
@@ -23,8 +23,8 @@ pub fn ecx_public<S, V: Into<Verdict>>(
 /// little-endian as RFC 7748 writes them.
 ///
 /// A peer's value of zero or not below the prime, and an all-zero result, are for `software` to judge (RFC 7748 §6). The core
-/// checks that the answer is below the prime; any such number may be right. See the [module](super) for `check` and
-/// `software`.
+/// checks that the answer is below the prime; any such number may be right. `check` and `software` as in
+/// [`rsa_private`](crate::rsa_private).
 pub fn ecx_shared<S, V: Into<Verdict>>(
     key: &EcxPrivateKey,
     peer: &[u8],

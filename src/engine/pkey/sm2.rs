@@ -32,10 +32,11 @@ pub fn sm2_verify<S>(
 }
 
 /// SM2 encryption with SM3. `message`: 1 to 512 bytes. `nonce`: the secret k in 1..n, big-endian, made by the caller for this
-/// message alone. `output`: C1x ‖ C1y ‖ C2 ‖ C3, 64 + message + 32 bytes: the device's order, C3 is the SM3 hash; standards write
+/// message alone. `output`: C1x ‖ C1y ‖ C2 ‖ C3, 64 + message + 32 bytes: the device's order, C3 is the SM3 hash;
+/// standards write
 /// C1 ‖ C3 ‖ C2.
 ///
-/// The core checks that C1 is a point of the curve. See the [module](super) for `check` and `software`.
+/// The core checks that C1 is a point of the curve. `check` and `software` as in [`rsa_private`](crate::rsa_private).
 pub fn sm2_encrypt<S, V: Into<Verdict>>(
     key: &EcPublicKey,
     message: &[u8],
@@ -47,11 +48,12 @@ pub fn sm2_encrypt<S, V: Into<Verdict>>(
     core().sm2_encrypt(key, message, nonce, output, |answer| check(answer).into(), software)
 }
 
-/// SM2 decryption with SM3. `ciphertext`: C1x ‖ C1y ‖ C2 ‖ C3 as [`sm2_encrypt`] gives it, 97 to 608 bytes. `output`: exactly as
+/// SM2 decryption with SM3. `ciphertext`: C1x ‖ C1y ‖ C2 ‖ C3 as [`sm2_encrypt`] gives it, 97 to 608 bytes. `output`:
+/// exactly as
 /// long as C2.
 ///
-/// C1 not on the curve, and a hash that does not match, are for `software` to judge. See the [module](super) for `check` and
-/// `software`.
+/// C1 not on the curve, and a hash that does not match, are for `software` to judge. `check` and `software` as in
+/// [`rsa_private`](crate::rsa_private).
 pub fn sm2_decrypt<S, V: Into<Verdict>>(
     key: &EcPrivateKey,
     ciphertext: &[u8],
