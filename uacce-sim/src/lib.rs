@@ -19,6 +19,8 @@ pub mod describe;
 pub mod device;
 pub mod doorbell;
 pub mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod isolation;
 pub mod log;
 pub mod memo;

@@ -172,6 +172,15 @@ fn disconnected(daemon: &Daemon) {
     daemon.none_left.notify_all();
 }
 
+/// Answers the calls of one connection to these devices: a daemon without a socket.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn converse_with(devices: &[Arc<Device>], connection: OwnedFd) {
+    let devices = devices.iter().map(|device| (device.description.name(), Arc::clone(device))).collect();
+    let daemon =
+        Daemon { devices, allow_other: false, connections: Mutex::new(0), none_left: Condvar::new() };
+    converse(&daemon, connection);
+}
+
 /// Answers the calls of one connection until its last reference is closed.
 fn converse(daemon: &Daemon, connection: OwnedFd) {
     let connection = Arc::new(connection);

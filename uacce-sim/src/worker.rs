@@ -122,6 +122,14 @@ struct Flight {
     result: Option<Vec<(usize, u32)>>,
 }
 
+/// What came of one turn.
+enum Turn {
+    Worked,
+    /// Nothing to do as long as the control page's sequence is this.
+    Idle(u32),
+    Ended,
+}
+
 struct Serving {
     plan: Plan,
     ending: Arc<AtomicU8>,
@@ -173,35 +181,37 @@ impl Serving {
         BUSY.fetch_add(1, Ordering::Relaxed);
         self.plan.line.set_started(true);
         loop {
-            // The order matters: sequence and ending first, then doorbells. Whatever comes later changes the sequence, and
-            // the wait below returns at once.
-            let sequence = self.control32(control::SEQUENCE);
-            let ending = self.ending.load(Ordering::SeqCst);
-            if ending == ABANDON {
-                break;
+            match self.turn() {
+                Turn::Worked => {}
+                Turn::Idle(sequence) => self.wait(sequence),
+                Turn::Ended => break,
             }
-            if self.plan.line.is_halted() {
-                // Outstanding requests are lost, doorbells have no effect (uacce-qm §5.1).
-                self.flights.clear();
-                self.computed = 0;
-                self.plan.line.set_quiet();
-                if ending == DRAIN {
-                    break;
-                }
-                self.wait(sequence);
-                continue;
-            }
-            self.take_doorbells();
-            if self.complete_due() || self.compute_next() {
-                continue;
-            }
-            if ending == DRAIN && self.flights.is_empty() {
-                break;
-            }
-            self.wait(sequence);
         }
         self.plan.line.set_started(false);
         BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Does what is to be done next.
+    fn turn(&mut self) -> Turn {
+        // The order matters: sequence and ending first, then doorbells. Whatever comes later changes the sequence, and
+        // the wait below returns at once.
+        let sequence = self.control32(control::SEQUENCE);
+        let ending = self.ending.load(Ordering::SeqCst);
+        if ending == ABANDON {
+            return Turn::Ended;
+        }
+        if self.plan.line.is_halted() {
+            // Outstanding requests are lost, doorbells have no effect (uacce-qm §5.1).
+            self.flights.clear();
+            self.computed = 0;
+            self.plan.line.set_quiet();
+            return if ending == DRAIN { Turn::Ended } else { Turn::Idle(sequence) };
+        }
+        self.take_doorbells();
+        if self.complete_due() || self.compute_next() {
+            return Turn::Worked;
+        }
+        if ending == DRAIN && self.flights.is_empty() { Turn::Ended } else { Turn::Idle(sequence) }
     }
 
     fn take_doorbells(&mut self) {
@@ -545,6 +555,31 @@ fn is_small(at: u64, len: usize, memory: &dyn ClientSpace) -> Option<bool> {
     let mut number = vec![0; len];
     memory.read(at, &mut number).ok()?;
     number.split_last_chunk::<8>().map(|(high, _)| high.iter().all(|byte| *byte == 0))
+}
+
+/// A worker without a thread, for whoever takes its turns.
+#[cfg(any(test, feature = "fuzzing"))]
+pub struct Stepped(Serving);
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Stepped {
+    /// As [`Worker::start`].
+    pub fn new(plan: Plan) -> Self {
+        Self(Serving::new(plan, Arc::new(AtomicU8::new(RUNNING))))
+    }
+
+    /// Takes a turn; whether there was something to do.
+    /// # Panics
+    /// When what it knows of its rings contradicts itself.
+    pub fn turn(&mut self) -> bool {
+        let worked = matches!(self.0.turn(), Turn::Worked);
+        let serving = &self.0;
+        assert!(serving.flights.len() < usize::from(DEPTH), "more in flight than the ring holds");
+        assert!(serving.computed <= serving.flights.len());
+        let ends = [serving.submission_tail, serving.completion_tail, serving.completion_head];
+        assert!(ends.iter().all(|end| *end < DEPTH), "{ends:?}");
+        worked
+    }
 }
 
 fn is_device_wide(kind: &Kind) -> bool {
