@@ -118,14 +118,16 @@ impl Queue {
     /// Answers an ioctl (uacce-qm §2.1, §2.5).
     pub fn ioctl(&mut self, command: u32, bytes: &[u8]) -> Reply {
         let device = Arc::clone(&self.device);
-        let mut calls = device.calls();
+        let calls = device.calls();
         if self.is_finished() {
             return Reply::failure(libc::ENXIO);
         }
         match command {
             START => self.start(),
             PUT_QUEUE => {
-                self.put(&mut calls);
+                // Draining may take as long as the client has filled its ring for: nobody else waits for that.
+                drop(calls);
+                self.put();
                 Reply::default()
             }
             SET_CONTEXT => self.set_context(bytes),
@@ -221,11 +223,9 @@ impl Queue {
         while matches!(self.state, State::Started(_)) && self.is_doorbell_mapped() && self.memory.is_alive() {
             thread::sleep(UNMAP_POLL);
         }
-        let device = Arc::clone(&self.device);
-        let mut calls = device.calls();
         self.stop();
         self.drop_reserved();
-        self.release_number(&mut calls);
+        self.release_number();
     }
 
     /// The word is the client's to write, so the kernel is asked as well, where it answers.
@@ -286,13 +286,13 @@ impl Queue {
     }
 
     /// PUT_Q: drain, then (uacce-qm §2.3) a zombie whose number is free, or on openEuler a queue as after open.
-    fn put(&mut self, calls: &mut crate::device::Calls<'_>) {
+    fn put(&mut self) {
         self.stop();
         match self.device.description.kernel {
             Kernel::Mainline | Kernel::Kae => {
                 self.state = State::Zombie;
                 self.line.set_gone();
-                self.release_number(calls);
+                self.release_number();
             }
             Kernel::Openeuler => self.state = State::Init,
         }
@@ -305,11 +305,11 @@ impl Queue {
         }
     }
 
-    fn release_number(&mut self, calls: &mut crate::device::Calls<'_>) {
+    fn release_number(&mut self) {
         if let Some(number) = self.number.take() {
             let at = device_control(&self.device, self.page_size) + control::EVENTS;
             let events = self.doorbell.word32(at).load(Ordering::Relaxed);
-            self.device.release(calls, number, events);
+            self.device.release(&mut self.device.calls(), number, events);
         }
     }
 

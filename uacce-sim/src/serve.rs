@@ -97,12 +97,8 @@ pub fn serve(settings: Settings) -> io::Result<()> {
         fs::set_permissions(root.join(SOCKET_NAME), fs::Permissions::from_mode(0o666))?;
     }
     fs::write(root.join(PID_NAME), format!("{}\n", std::process::id()))?;
-    let daemon = Arc::new(Daemon {
-        devices: devices.into_iter().map(|device| (device.description.name(), device)).collect(),
-        allow_other: settings.allow_other,
-        connections: Mutex::new(0),
-        none_left: Condvar::new(),
-    });
+    let named = devices.into_iter().map(|device| (device.description.name(), device)).collect();
+    let daemon = Arc::new(Daemon::new(named, settings.allow_other));
     let accepting = Arc::clone(&daemon);
     thread::Builder::new().name("accept".to_owned()).spawn(move || accept(&accepting, &listener))?;
     // Whoever started the daemon reads this line to know that clients may come.
@@ -128,14 +124,40 @@ pub fn serve(settings: Settings) -> io::Result<()> {
 struct Daemon {
     devices: HashMap<String, Arc<Device>>,
     allow_other: bool,
-    connections: Mutex<usize>,
+    /// Open connections of each process.
+    connections: Mutex<HashMap<libc::pid_t, usize>>,
     none_left: Condvar,
+    /// Of one process at a time.
+    most_connections: usize,
 }
 
 impl Daemon {
+    fn new(devices: HashMap<String, Arc<Device>>, allow_other: bool) -> Self {
+        // All queues there are, and opens that fail meanwhile.
+        let queues: usize = devices.values().map(|device| usize::from(device.description.queues)).sum();
+        Self {
+            devices,
+            allow_other,
+            connections: Mutex::default(),
+            none_left: Condvar::new(),
+            most_connections: queues + SPARE_CONNECTIONS,
+        }
+    }
+
+    /// Counts a connection; false if its process has too many: each takes a thread and descriptors from all others.
+    fn admit(&self, process: libc::pid_t) -> bool {
+        let mut connections = self.connections.lock();
+        let count = connections.entry(process).or_default();
+        let admitted = *count < self.most_connections;
+        if admitted {
+            *count += 1;
+        }
+        admitted
+    }
+
     fn wait_until_unused(&self) {
         let mut connections = self.connections.lock();
-        while *connections > 0 {
+        while !connections.is_empty() {
             self.none_left.wait(&mut connections);
         }
     }
@@ -152,23 +174,32 @@ fn accept(daemon: &Arc<Daemon>, listener: &OwnedFd) {
                 continue;
             }
         };
-        *daemon.connections.lock() += 1;
+        let process = socket::peer(connection.as_fd()).map_or(0, |peer| peer.pid);
+        if !daemon.admit(process) {
+            note!("process {process} has {} connections already", daemon.most_connections);
+            continue;
+        }
         let serving = Arc::clone(daemon);
         let spawned =
             thread::Builder::new().name("connection".to_owned()).stack_size(256 << 10).spawn(move || {
                 converse(&serving, connection);
-                disconnected(&serving);
+                disconnected(&serving, process);
             });
         if let Err(error) = spawned {
             note!("no thread for a connection: {error}");
-            disconnected(daemon);
+            disconnected(daemon, process);
         }
     }
 }
 
-fn disconnected(daemon: &Daemon) {
+fn disconnected(daemon: &Daemon, process: libc::pid_t) {
     let mut connections = daemon.connections.lock();
-    *connections -= 1;
+    if let Some(count) = connections.get_mut(&process) {
+        *count -= 1;
+        if *count == 0 {
+            connections.remove(&process);
+        }
+    }
     daemon.none_left.notify_all();
 }
 
@@ -176,9 +207,7 @@ fn disconnected(daemon: &Daemon) {
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn converse_with(devices: &[Arc<Device>], connection: OwnedFd) {
     let devices = devices.iter().map(|device| (device.description.name(), Arc::clone(device))).collect();
-    let daemon =
-        Daemon { devices, allow_other: false, connections: Mutex::new(0), none_left: Condvar::new() };
-    converse(&daemon, connection);
+    converse(&Daemon::new(devices, false), connection);
 }
 
 /// Answers the calls of one connection until its last reference is closed.
@@ -284,5 +313,7 @@ fn remove(root: &Path, directory_too: bool) {
     }
 }
 
+/// Connections beyond queues that a process may have.
+const SPARE_CONNECTIONS: usize = 64;
 /// The daemon's process id, beside its socket.
 pub const PID_NAME: &str = "pid";

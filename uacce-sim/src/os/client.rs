@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,10 +43,11 @@ pub struct ClientMemory {
 impl ClientMemory {
     /// `handed`: the client's own `/proc/thread-self/mem`, when it could open it.
     /// # Errors
+    /// `InvalidInput` when something else was handed over.
     /// `PermissionDenied` and the like when no file was handed over and the daemon may not open it either.
     pub fn new(pid: libc::pid_t, handed: Option<OwnedFd>) -> io::Result<Self> {
         let mem = match handed {
-            Some(descriptor) => File::from(descriptor),
+            Some(descriptor) => memory_file(descriptor)?,
             None => File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))?,
         };
         Ok(Self { pid, mem, by_process_id: AtomicBool::new(pid > 0) })
@@ -60,8 +61,16 @@ impl ClientMemory {
     /// Whether the address space still exists.
     ///
     /// Reading the never-mapped page 0 through `/proc/…/mem` fails with EIO while it does, and returns 0 bytes afterwards.
+    /// The file may be another process's, which lives longer: the one that connected must exist as well.
     pub fn is_alive(&self) -> bool {
-        !matches!(self.mem.read_at(&mut [0; 1], 0), Ok(0))
+        !matches!(self.mem.read_at(&mut [0; 1], 0), Ok(0)) && !self.has_ended()
+    }
+
+    /// Whether the process is known to be gone. One of another process id namespace is not known.
+    fn has_ended(&self) -> bool {
+        // SAFETY: plain system call; signal 0 only asks.
+        let answer = unsafe { libc::kill(self.pid, 0) };
+        self.pid > 0 && answer != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
     }
 
     /// The client's mappings; `None` when the kernel does not let us look.
@@ -164,6 +173,19 @@ impl ClientSpace for ClientMemory {
         }
         Ok(())
     }
+}
+
+/// Makes sure that it is a `/proc/…/mem`: holding anything else of a client's (a socket's end, a pipe, a file that answers
+/// late) could keep its queue for ever.
+fn memory_file(descriptor: OwnedFd) -> io::Result<File> {
+    let file = File::from(descriptor);
+    // SAFETY: all-zero is a valid `statfs`.
+    let mut system: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `system` is a live statfs, the descriptor is ours.
+    super::checked(unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut system) })?;
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let is_memory = system.f_type == libc::PROC_SUPER_MAGIC && name.ends_with("mem");
+    if is_memory && file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 enum Moved {

@@ -1,0 +1,200 @@
+"""The load of scripts/soak, and its judge. Arguments: working directory, minutes."""
+
+import glob
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PROCESSES = 8
+THREADS = 4
+QUEUES = 64
+# How much the daemon's memory may grow from a fifth of the time to its end.
+GROWTH = 1.05
+
+COMPRESS = """
+import sys, threading, zlib
+def work(seed):
+    for round in range(int(sys.argv[1])):
+        text = b''.join(b'%d of %d; ' % (at * seed, round) for at in range(20000))
+        packed = zlib.compress(text, 6)
+        if zlib.decompress(packed) != text:
+            print('wrong', flush=True)
+            sys.exit(1)
+threads = [threading.Thread(target=work, args=(seed,)) for seed in range(1, 5)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+UADK = [
+    ["--alg", "ecdsa-256", "--opt", "4"],
+    ["--alg", "x25519", "--opt", "0"],
+    ["--alg", "sm2", "--opt", "4"],
+    ["--alg", "rsa-2048-crt", "--opt", "4"],
+    ["--alg", "aes-256-gcm", "--opt", "0", "--pktlen", "1024"],
+    ["--alg", "aes-128-cbc", "--opt", "0", "--pktlen", "4096"],
+    ["--alg", "sm3", "--opt", "0", "--pktlen", "1024"],
+]
+
+
+class Daemon:
+    """One uacce-sim, and what it says of itself."""
+
+    def __init__(self, program, preload, options):
+        self.root = tempfile.mkdtemp(prefix="soak-")
+        self.preload = preload
+        command = [program, "serve", "--root", self.root, *options, "--log", self.root + "/log"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            sys.exit("soak: the daemon did not start")
+
+    def state(self):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.root + "/watch")
+            connection.sendall(b"state\n")
+            return json.loads(connection.makefile().read())
+
+    def free(self):
+        files = sorted(glob.glob(self.root + "/sys/class/uacce/*/available_instances"))
+        return {name.split("/")[-2]: int(open(name).read()) for name in files}
+
+    def environment(self, *preloads, **more):
+        libraries = ":".join([*preloads, self.preload])
+        return {**os.environ, "UACCE_SIM_ROOT": self.root, "LD_PRELOAD": libraries, **more}
+
+
+class Load:
+    """Starts processes of all kinds."""
+
+    def __init__(self, here, daemon, dist, uadk, dice):
+        self.here, self.daemon, self.dist, self.uadk, self.dice = here, daemon, dist, uadk, dice
+
+    def start(self, slot):
+        if slot < 2 and self.uadk:
+            return self.with_uadk()
+        if slot % 2 == 0:
+            return self.with_openssl()
+        return self.with_python()
+
+    def with_openssl(self):
+        environment = self.daemon.environment(
+            self.dist + "/lib/libwarpdrive_z.so",
+            OPENSSL_CONF=self.dist + "/etc/openssl.cnf",
+            OPENSSL_MODULES=self.dist + "/lib/ossl-modules",
+            WARPDRIVE_POLICY="hardware",
+        )
+        rounds = str(self.dice.randint(5, 100))
+        return "openssl", self.popen([self.here + "/load", self.here + "/key.pem", str(THREADS), rounds], environment)
+
+    def with_python(self):
+        environment = self.daemon.environment(self.dist + "/lib/libwarpdrive_z.so", WARPDRIVE_POLICY="hardware")
+        rounds = str(self.dice.randint(5, 60))
+        return "python", self.popen(["/usr/bin/python3", "-c", COMPRESS, rounds], environment)
+
+    def with_uadk(self):
+        environment = self.daemon.environment(LD_LIBRARY_PATH=self.uadk + "/lib")
+        what = self.dice.choice(UADK)
+        how = self.dice.choice(["--sync", "--async"])
+        seconds = str(self.dice.randint(2, 15))
+        command = [self.uadk + "/bin/uadk_tool", "benchmark", *what, "--mode", "sva", how]
+        command += ["--thread", str(THREADS), "--seconds", seconds, "--ctxnum", str(THREADS)]
+        return "uadk " + what[1], self.popen(command, environment)
+
+    def popen(self, command, environment):
+        log = open(self.here + "/output", "ab")
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def main():
+    here, minutes = sys.argv[1], float(sys.argv[2])
+    dist = os.environ["WARPDRIVE_DIST"]
+    seed = int(os.environ.get("SOAK_SEED", random.randrange(1 << 32)))
+    dice = random.Random(seed)
+    program = os.environ.get("UACCE_SIM", dist + "/bin/uacce-sim")
+    preload = os.environ.get("UACCE_SIM_PRELOAD", dist + "/lib/libuacce_sim_preload.so")
+    options = ["--device", "hpre,sec,zip:2", "--hw", "v3", "--queues", str(QUEUES)]
+    daemon = Daemon(program, preload, options)
+    load = Load(here, daemon, dist, os.environ.get("UADK"), dice)
+    print(f"soak: {minutes:g} minutes, seed {seed}, uadk {'yes' if load.uadk else 'no'}", flush=True)
+
+    begin = time.monotonic()
+    end = begin + minutes * 60
+    slots = {}
+    killed, ended, failures, early = {}, {}, [], None
+    report = begin
+    while time.monotonic() < end:
+        now = time.monotonic()
+        for slot in range(PROCESSES):
+            if slot not in slots:
+                kind, process = load.start(slot)
+                slots[slot] = kind, process, now + dice.uniform(1, 25)
+            kind, process, until = slots[slot]
+            status = process.poll()
+            if status is None and now >= until:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                killed[kind] = killed.get(kind, 0) + 1
+                del slots[slot]
+            elif status is not None:
+                ended[kind] = ended.get(kind, 0) + 1
+                # The benchmark's own exits say nothing of answers; a crash does.
+                if status != 0 and not (kind.startswith("uadk") and status > 0):
+                    failures.append(f"{kind} ended with {status}")
+                del slots[slot]
+        if daemon.process.poll() is not None:
+            failures.append("the daemon ended")
+            break
+        if early is None and now >= begin + minutes * 12:
+            early = daemon.state()["resident"]
+        if now >= report:
+            state = daemon.state()
+            done = sum(device["completed"] for device in state["devices"])
+            wrong = sum(device["failed"] for device in state["devices"])
+            print(
+                f"{(now - begin) / 60:5.1f} min  {done:>10} requests  {wrong:>6} errors  "
+                f"{sum(len(device['open']) for device in state['devices']):>4} queues open  "
+                f"memory {state['resident'] / 2**20:.1f} MiB  killed {sum(killed.values())}",
+                flush=True,
+            )
+            report += min(60, minutes * 12)
+        time.sleep(0.1)
+
+    late = daemon.state()["resident"] if daemon.process.poll() is None else None
+    for kind, process, _ in slots.values():
+        process.kill()
+        process.wait()
+        killed[kind] = killed.get(kind, 0) + 1
+    if late is not None:
+        give_up = time.monotonic() + 30
+        while set(daemon.free().values()) != {QUEUES} and time.monotonic() < give_up:
+            time.sleep(0.05)
+        free = daemon.free()
+        if set(free.values()) != {QUEUES}:
+            failures.append(f"leaked queues: {free}")
+        state = daemon.state()
+        for device in state["devices"]:
+            print(f"{device['device']}: {device['completed']} requests, {device['failed']} errors")
+            if device["completed"] == 0 and (load.uadk or "sec" not in device["device"]):
+                failures.append(f"{device['device']} did nothing")
+        growth = late / early
+        print(f"memory {early / 2**20:.1f} MiB after a fifth, {late / 2**20:.1f} MiB at the end: {growth:.3f}")
+        # Shorter runs end before the allocator has seen everything.
+        if minutes >= 10 and growth > GROWTH:
+            failures.append(f"memory grew by {growth:.3f}")
+        daemon.process.terminate()
+        if daemon.process.wait(30) != 0:
+            failures.append("the daemon did not end well")
+    print("killed:", ", ".join(f"{count} {kind}" for kind, count in sorted(killed.items())))
+    print("ended by themselves:", ", ".join(f"{count} {kind}" for kind, count in sorted(ended.items())))
+    for failure in failures:
+        print("FAIL  " + failure)
+    print("soak: failed" if failures else "soak: passed")
+    sys.exit(bool(failures))
+
+
+main()
