@@ -264,7 +264,7 @@ fn a_flood_of_connections() {
     let daemon = Daemon::start(&ALL);
     let neighbour = Neighbour::new(&daemon);
     let mut flood = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "helper_flooding"])
+        .args(["--exact", "helper_flooding", "--nocapture"])
         .env("HELPER_ROOT", &daemon.root)
         .stdout(Stdio::piped())
         .spawn()
@@ -333,14 +333,14 @@ fn draining_holds_up_nobody() {
     let daemon = Daemon::start(&ALL);
     let neighbour = Neighbour::new(&daemon);
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "helper_draining"])
+        .args(["--exact", "helper_draining", "--nocapture"])
         .env("HELPER_ROOT", &daemon.root)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut line = String::new();
     let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
-    while !line.contains("draining") {
+    while !line.contains("ring is full") {
         line.clear();
         assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0);
     }
@@ -375,7 +375,7 @@ fn helper_draining() {
         queue.write(&descriptor);
     }
     queue.ring_submission();
-    println!("draining");
+    println!("ring is full");
     let _ = queue.client.ioctl(PUT_QUEUE, &[]);
 }
 
