@@ -70,7 +70,7 @@ fn done(descriptor: &[u8]) -> bool {
 
 /// A page that ends before a hole, and one that cannot be written.
 fn holes() -> [u64; 2] {
-    static READ_ONLY: [u8; 4096] = [7; 4096];
+    static READ_ONLY: [u8; 8192] = [7; 8192];
     [u64::MAX - 7, std::hint::black_box(&READ_ONLY).as_ptr().addr() as u64]
 }
 
@@ -232,7 +232,8 @@ fn garbage_and_too_many_descriptors() {
     let open = Request::Open { name: "hisi_zip-2".into(), flags: 2, page_size: page_size() }.encode();
     for round in 0..200usize {
         let connection = connect();
-        let garbage: Vec<u8> = (0..round * 7 % 300 + 1).map(|at| (at * round * 31) as u8).collect();
+        let garbage: Vec<u8> =
+            (0..round * 7 % 300 + 1).map(|at| (at * round * 31).to_le_bytes()[0]).collect();
         // Without a descriptor, with one that is no socket, with too many.
         for fds in [vec![], vec![file.as_fd()], vec![end.as_fd(); 8]] {
             let _ = socket::send(connection.as_fd(), &garbage, &fds);
@@ -362,7 +363,7 @@ fn draining_holds_up_nobody() {
 fn helper_draining() {
     let Some(root) = std::env::var_os("HELPER_ROOT") else { return };
     let root = std::path::PathBuf::from(root);
-    let input: Vec<u8> = (0..16u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let input: Vec<u8> = (0..16u32 << 20).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let output = vec![0u8; 20 << 20];
     let mut queue = Started::at(&root, "hisi_zip-2", 0);
     for _ in 0..DEPTH - 1 {
@@ -385,8 +386,8 @@ fn memory_that_goes_away_while_it_is_used() {
     let mut daemon = Daemon::start(&ALL);
     let neighbour = Neighbour::new(&daemon);
     let mut queue = Started::new(&daemon, "hisi_zip-2", 0);
-    for round in 0..20 {
-        let input = vec![round as u8; 1 << 20];
+    for round in 0..20u8 {
+        let input = vec![round; 1 << 20];
         let output = vec![0u8; 2 << 20];
         for _ in 0..4 {
             let mut descriptor = vec![0; 128];
