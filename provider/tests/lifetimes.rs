@@ -6,7 +6,7 @@ mod common;
 use common::{Devices, Scratch, run, said, succeed};
 
 /// Words for `tests/c/lifetimes.c` that give everything back.
-const CLEAN: [&str; 10] = [
+const CLEAN: [&str; 14] = [
     "dwkskKWDL",
     "wdkskKDWL",
     "dwksDKWL",
@@ -17,10 +17,27 @@ const CLEAN: [&str; 10] = [
     "wnWL",
     "wndWDL",
     "wdkDsKWL",
+    "dwkxxKWDL",
+    "wdkcxWDxCKL",
+    "dwkcxDWKCL",
+    "wdkxsDxKWL",
 ];
 
 /// Words that end with keys, signatures or whole library contexts left to the end of the process, or fork.
-const LEFT_OVER: [&str; 8] = ["wdksDsKWL", "wdkfsKDWL", "dwkfsKWDL", "dwkL", "dwkspL", "wdksL", "dw", "wdks"];
+const LEFT_OVER: [&str; 12] = [
+    "wdksDsKWL",
+    "wdkfsKDWL",
+    "dwkfsKWDL",
+    "dwkL",
+    "dwkspL",
+    "wdksL",
+    "dw",
+    "wdks",
+    "wdkcfxCKDWL",
+    "dwkxcfxsCKWDL",
+    "wdkcxL",
+    "wdkxc",
+];
 
 #[test]
 fn every_order_of_loading_and_unloading_works() {

@@ -47,6 +47,14 @@ fn material(name: &str) -> Scratch {
     bad[9] ^= 1;
     fs::write(scratch.file("bad"), &bad).unwrap();
     fs::write(scratch.file("short"), &bad[..255]).unwrap();
+    for (options, name) in [("", "enc"), (" -pkeyopt rsa_padding_mode:oaep", "oaep")] {
+        let encrypt = format!("pkeyutl -encrypt -pubin -inkey public.pem -in m32 -out {name}{options}");
+        succeed(scratch.stock("openssl").args(encrypt.split(' ')));
+        let mut bad = fs::read(scratch.file(name)).unwrap();
+        bad[99] ^= 1;
+        fs::write(scratch.file(format!("bad-{name}")), &bad).unwrap();
+        fs::write(scratch.file(format!("short-{name}")), &bad[..255]).unwrap();
+    }
     scratch
 }
 
@@ -81,6 +89,22 @@ const COMMANDS: &[&str] = &[
     "pkeyutl -verifyrecover -pubin -inkey public.pem -in bad",
     "pkeyutl -verifyrecover -pubin -inkey public.pem -in short",
     "pkeyutl -verifyrecover -pubin -inkey public.pem -in good -pkeyopt rsa_padding_mode:none",
+    "pkeyutl -decrypt -inkey key.pem -in enc",
+    "pkeyutl -decrypt -inkey key.pem -in bad-enc",
+    "pkeyutl -decrypt -inkey key.pem -in short-enc",
+    "pkeyutl -decrypt -inkey key.pem -in m0",
+    "pkeyutl -decrypt -inkey key.pem -in m257",
+    "pkeyutl -decrypt -inkey key.pem -in m256 -pkeyopt rsa_padding_mode:none",
+    "pkeyutl -decrypt -inkey key.pem -in enc -pkeyopt rsa_padding_mode:pss",
+    "pkeyutl -decrypt -inkey key.pem -in oaep -pkeyopt rsa_padding_mode:oaep",
+    "pkeyutl -decrypt -inkey key.pem -in bad-oaep -pkeyopt rsa_padding_mode:oaep",
+    "pkeyutl -decrypt -inkey key.pem -in oaep -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256",
+    "pkeyutl -decrypt -inkey key.pem -in oaep -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_mgf1_md:sha256",
+    "pkeyutl -decrypt -inkey key.pem -in oaep -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_label:0102",
+    "pkeyutl -decrypt -inkey pss.pem -in enc",
+    "pkeyutl -decrypt -inkey public.pem -pubin -in enc",
+    "pkeyutl -encrypt -inkey public.pem -pubin -in m246",
+    "pkeyutl -encrypt -inkey public.pem -pubin -in m257 -pkeyopt rsa_padding_mode:none",
     "pkey -in key.pem -check -noout",
     "pkey -in key.pem -text",
     "rsa -in key.pem -traditional",

@@ -2,6 +2,7 @@
  *   d D  load, unload the default provider      w W  load, unload warpdrive
  *   k K  make, free a key with ours             s    sign with that key and verify with the default provider
  *   p P  start, free a signature and leave it   L    free the library context      f  fork: the child goes on alone
+ *   c C  start, free a decryption and leave it  x    decrypt, with that context if there is one
  * Each word runs in a fresh library context. After the last word the process ends with whatever is left.
  * Usage: lifetimes MODULES WORD... ; prints one line per word. */
 #include "pair.h"
@@ -13,6 +14,7 @@ struct state {
     OSSL_PROVIDER *standard, *ours;
     EVP_PKEY *key;
     EVP_MD_CTX *pending;
+    EVP_PKEY_CTX *cipher;
 };
 
 static const unsigned char text[] = "what outlives what";
@@ -30,6 +32,36 @@ static void sign(struct state *state)
     must(EVP_DigestVerifyInit_ex(context, NULL, "SHA256", state->library, "provider=default", state->key, NULL) == 1, "verify init");
     must(EVP_DigestVerify(context, signature, len, text, sizeof text) == 1, "verify");
     EVP_MD_CTX_free(context);
+}
+
+static EVP_PKEY_CTX *decryption(struct state *state)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(state->library, state->key, "?provider=warpdrive");
+    must(context && EVP_PKEY_decrypt_init(context) == 1 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1, "decryption");
+    must(strcmp(serving(context), "warpdrive") == 0, "decrypted by %s", serving(context));
+    return context;
+}
+
+static void decrypt(struct state *state)
+{
+    unsigned char encrypted[512], opened[512];
+    size_t encrypted_len = sizeof encrypted, opened_len = sizeof opened;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(state->library, state->key, "provider=default");
+    must(context && EVP_PKEY_encrypt_init(context) == 1 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1 &&
+             EVP_PKEY_encrypt(context, encrypted, &encrypted_len, text, sizeof text) == 1,
+         "encrypt");
+    EVP_PKEY_CTX_free(context);
+    context = state->cipher ? state->cipher : decryption(state);
+    must(EVP_PKEY_decrypt(context, opened, &opened_len, encrypted, encrypted_len) == 1 && opened_len == sizeof text &&
+             memcmp(opened, text, sizeof text) == 0,
+         "decrypt");
+    /* A wrong one makes what raises its error. */
+    encrypted[9] ^= 1;
+    opened_len = sizeof opened;
+    must(EVP_PKEY_decrypt(context, opened, &opened_len, encrypted, encrypted_len) <= 0, "decrypts what is wrong");
+    ERR_clear_error();
+    if (!state->cipher)
+        EVP_PKEY_CTX_free(context);
 }
 
 static void step(struct state *state, char letter)
@@ -64,6 +96,16 @@ static void step(struct state *state, char letter)
     case 's':
         sign(state);
         break;
+    case 'x':
+        decrypt(state);
+        break;
+    case 'c':
+        state->cipher = decryption(state);
+        break;
+    case 'C':
+        EVP_PKEY_CTX_free(state->cipher);
+        state->cipher = NULL;
+        break;
     case 'p':
         state->pending = EVP_MD_CTX_new();
         must(EVP_DigestSignInit_ex(state->pending, NULL, "SHA384", state->library, "?provider=warpdrive", state->key, NULL) == 1 &&
@@ -97,6 +139,8 @@ static void step(struct state *state, char letter)
             break;
         }
         sign(state);
+        decrypt(state);
+        EVP_PKEY_CTX_free(state->cipher);
         EVP_PKEY_free(state->key);
         OSSL_PROVIDER_unload(state->ours);
         OSSL_PROVIDER_unload(state->standard);
