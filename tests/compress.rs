@@ -37,7 +37,7 @@ fn ten_thousand_idle_streams_fit_in_20_megabytes() {
     let simulator = Simulator::start(&[]);
     let program = scratch.compile("idle_streams", &["-lz"]);
     for devices in [Devices::None, Devices::Simulated(&simulator)] {
-        for kind in ["deflate", "flushed"] {
+        for kind in ["deflate", "flushed", "inflate"] {
             let kib = printed(scratch.client(&program, devices).args([kind, "10000"]));
             println!("{kind}: {kib} KiB");
             assert!(kib < 20_000.0, "{kind}: {kib} KiB");

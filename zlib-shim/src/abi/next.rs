@@ -268,14 +268,19 @@ const SLOW_BYTES: usize = 14;
 pub(crate) struct Inflater {
     strm: z_stream,
     window_bits: c_int,
+    /// Given back on drop.
+    _charge: Charge,
 }
+
+/// What an inflating engine holds: its tables and the largest window.
+const INFLATER_BYTES: usize = 48 << 10;
 
 impl Inflater {
     /// `window_bits` must be one that `inflateInit2` accepts.
     pub(crate) fn new(window_bits: c_int) -> Result<Self, OutOfMemory> {
         let mut strm = blank();
         match inflate::init(&mut strm, InflateConfig { window_bits }) {
-            ReturnCode::Ok => Ok(Self { strm, window_bits }),
+            ReturnCode::Ok => Ok(Self { strm, window_bits, _charge: Charge::new(INFLATER_BYTES) }),
             _ => Err(OutOfMemory),
         }
     }
@@ -437,7 +442,8 @@ impl Inflater {
             return Err(OutOfMemory);
         }
         // SAFETY: `copy` succeeded, so it initialised the stream; InflateStream has z_stream's layout (asserted there).
-        Ok(Self { strm: unsafe { copy.as_ptr().cast::<z_stream>().read() }, window_bits: self.window_bits })
+        let strm = unsafe { copy.as_ptr().cast::<z_stream>().read() };
+        Ok(Self { strm, window_bits: self.window_bits, _charge: Charge::new(INFLATER_BYTES) })
     }
 
     /// The engine's message, NULL when there is none. Static text.

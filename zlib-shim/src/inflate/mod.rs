@@ -11,6 +11,7 @@
 
 mod hardware;
 mod replay;
+mod rest;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use crate::tally::Tally;
 use crate::wrapper;
 use hardware::Hardware;
 use replay::Leftover;
+use rest::Early;
 
 /// One inflate stream.
 pub(crate) struct Inflate<A = Core> {
@@ -38,6 +40,7 @@ pub(crate) struct Inflate<A = Core> {
     /// As given, one of [`is_window_bits`].
     window_bits: c_int,
     engine: Option<Inflater>,
+    early: Early,
     mode: Mode,
     /// Over all output delivered. The engine's own lags behind until the stream ends, and callers may look.
     checksum: u32,
@@ -119,6 +122,7 @@ impl<A: InflateAccelerator> Inflate<A> {
             accelerator,
             window_bits,
             engine: None,
+            early: Early::default(),
             mode: Mode::Undecided,
             checksum: 1,
             wrapper: None,
@@ -130,13 +134,6 @@ impl<A: InflateAccelerator> Inflate<A> {
         };
         stream.begin_anew();
         stream
-    }
-
-    fn engine(&mut self) -> Result<&mut Inflater, OutOfMemory> {
-        match &mut self.engine {
-            Some(engine) => Ok(engine),
-            none => Ok(none.insert(Inflater::new(self.window_bits)?)),
-        }
     }
 
     /// One `inflate` call.
@@ -157,6 +154,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         let moved = before != (io.avail_in(), io.avail_out());
         let code =
             if progress.code == Z_BUF_ERROR && moved && flush != Z_FINISH { Z_OK } else { progress.code };
+        self.rest(io, code);
         Progress { code, ..progress }
     }
 
@@ -188,6 +186,7 @@ impl<A: InflateAccelerator> Inflate<A> {
                 return None;
             }
         }
+        self.early.forget();
         self.mode = if io.avail_out() >= limits.large {
             Mode::Hardware(Box::new(Hardware::new(self.wrapper(), self.checksum, limits, None)))
         } else {
@@ -224,6 +223,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         }
         let message = if code == Z_DATA_ERROR { engine.message() } else { std::ptr::null_mut() };
         let (data_type, dictionary) = (engine.data_type(), engine.adler());
+        self.early.note(code, flush, input, consumed);
         self.doubtful = doubtful.saturating_sub(consumed);
         if let Some(start) = start {
             self.measured(consumed, start.elapsed());
@@ -316,6 +316,7 @@ impl<A: InflateAccelerator> Inflate<A> {
     }
 
     pub(crate) fn reset_keep(&mut self) {
+        self.wake();
         if matches!(self.mode, Mode::Hardware(_) | Mode::Resumed(_)) {
             // The window is kept.
             self.take_over();
@@ -324,6 +325,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         if let Some(engine) = &mut self.engine {
             engine.reset_keep();
         }
+        self.early.forget();
     }
 
     /// `inflateReset2`; `Z_STREAM_ERROR` changes nothing.
@@ -352,6 +354,7 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// The last 32 KiB delivered.
     pub(crate) fn dictionary(&mut self) -> Vec<u8> {
+        self.wake();
         self.leave_hardware(Reason::Unsupported);
         let mut window = Vec::new();
         if let Some(engine) = &mut self.engine {
@@ -369,12 +372,14 @@ impl<A: InflateAccelerator> Inflate<A> {
     }
 
     pub(crate) fn sync_point(&mut self) -> c_int {
+        self.wake();
         self.leave_hardware(Reason::Unsupported);
         self.engine.as_mut().map_or(0, |engine| c_int::from(engine.sync_point()))
     }
 
     /// `inflateMark`: -65536 when not inside a code.
     pub(crate) fn mark(&mut self) -> c_long {
+        self.wake();
         self.leave_hardware(Reason::Unsupported);
         self.engine.as_mut().map_or(-65536, Inflater::mark)
     }
@@ -382,24 +387,31 @@ impl<A: InflateAccelerator> Inflate<A> {
     pub(crate) fn validate(&mut self, check: bool) -> c_int {
         self.leave_hardware(Reason::Unsupported);
         self.checking = check;
-        self.engine().map_or(Z_MEM_ERROR, |engine| {
+        let code = self.engine().map_or(Z_MEM_ERROR, |engine| {
             engine.validate(check);
             Z_OK
-        })
+        });
+        self.early.forget();
+        code
     }
 
     pub(crate) fn codes_used(&mut self) -> usize {
+        self.wake();
         self.leave_hardware(Reason::Unsupported);
         self.engine.as_mut().map_or(0, Inflater::codes_used)
     }
 
     /// For `inflateGetHeader`, whose pointer the export vouches for. `None`: no memory.
     pub(crate) fn with_engine<R>(&mut self, call: impl FnOnce(&mut Inflater) -> R) -> Option<R> {
-        self.engine().ok().map(call)
+        let result = self.engine().ok().map(call);
+        self.early.forget();
+        result
     }
 
     /// For a call that changes what the engine does next: nothing but the engine from here on.
     fn take_over(&mut self) {
+        self.wake();
+        self.early.forget();
         self.leave_hardware(Reason::Unsupported);
         if matches!(self.mode, Mode::Undecided | Mode::Probe(_)) {
             self.pin(Reason::Unsupported);
@@ -422,7 +434,8 @@ impl<A: InflateAccelerator> Inflate<A> {
             Mode::Software => Mode::Software,
         };
         let accelerator = self.accelerator.clone();
-        Ok(Self { accelerator, engine, mode, tally: self.tally.continued(), stopwatch: None, ..*self })
+        let (early, tally) = (self.early.clone(), self.tally.continued());
+        Ok(Self { accelerator, engine, early, mode, tally, stopwatch: None, ..*self })
     }
 
     /// Why the last call failed.
@@ -440,6 +453,11 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.report();
         self.tally = Tally::default();
         self.mode = Mode::Undecided;
+        self.early.begin();
+        if !self.checking {
+            // A new engine would check.
+            self.early.forget();
+        }
         self.doubtful = 0;
         self.stopwatch = None;
         self.why = Reason::Unsupported;
