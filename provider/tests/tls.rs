@@ -11,14 +11,12 @@ use common::{Devices, Scratch, said, succeed};
 
 const HANDSHAKES: usize = 4;
 
+/// A row: its name, operations in hardware, operations in software by reason.
+type Counted = (String, u64, Vec<(String, u64)>);
+
 /// Runs `openssl s_server` with a fresh key and serves a stock client some pages. Gives the counters' rows of the key's own
-/// operations: `(row, hardware, software by reason)`.
-fn serve(
-    name: &str,
-    devices: Devices,
-    key: &[&str],
-    options: &[&str],
-) -> Vec<(String, u64, Vec<(String, u64)>)> {
+/// operations.
+fn serve(name: &str, devices: Devices, key: &[&str], options: &[&str]) -> Vec<Counted> {
     let scratch = Scratch::new(name);
     let mut request = scratch.stock("openssl");
     request.env("OPENSSL_CONF", "/dev/null").args([
