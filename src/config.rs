@@ -248,11 +248,13 @@ pub struct Inflate {
     /// Compressed input shorter than this stays in software.
     #[serde(deserialize_with = "values::bytes::<_, 0, { 8 * MIB }>")]
     pub min_bytes: usize,
+    /// Raw streams may go to the device: they carry no checksum, so nothing tells whether its answer is right.
+    pub raw: bool,
 }
 
 impl Default for Inflate {
     fn default() -> Self {
-        Self { min_bytes: 64 << 10 }
+        Self { min_bytes: 64 << 10, raw: false }
     }
 }
 

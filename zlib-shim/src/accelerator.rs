@@ -44,6 +44,8 @@ pub(crate) trait Accelerator {
 pub(crate) trait InflateAccelerator {
     /// Sizes that decide where a stream goes.
     fn limits(&self) -> InflateLimits;
+    /// Whether streams may go to the device that carry no checksum.
+    fn takes_raw(&self) -> bool;
     /// Where requests of `len_bytes` of compressed data would go now. Cheap; opens nothing.
     fn preview(&self, wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason>;
     /// Inflates one piece, and counts it. `Err`: software must go on; the stream is as it was.
@@ -64,7 +66,8 @@ pub(crate) trait InflateAccelerator {
 pub(crate) struct InflateLimits {
     /// Less input than this in the first call: software.
     pub(crate) large: usize,
-    /// What must still be at hand when a stream that began in software changes to the device.
+    /// What must still be at hand when a stream that began in software changes to the device; the most that is read there
+    /// before.
     pub(crate) promotion: usize,
     /// A call with less than this is one of a caller that reads small pieces.
     pub(crate) small: usize,
@@ -154,6 +157,10 @@ impl InflateAccelerator for Core {
             room: 1 << 20,
             log: if warpdrive::memory::is_short() { 0 } else { self.stream_bytes() },
         }
+    }
+
+    fn takes_raw(&self) -> bool {
+        warpdrive::configuration().inflate.raw
     }
 
     fn preview(&self, wrapper: Wrapper, len_bytes: usize) -> Result<(), Reason> {

@@ -25,6 +25,12 @@ mod inflate;
 mod oneshot;
 mod pending;
 mod tally;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 mod wrapper;
+
+/// The fuzz target `inflate`: hostile data, chunks, functions in between and device faults against stock zlib.
+#[cfg(fuzzing)]
+pub fn fuzz_inflate(data: &[u8]) {
+    inflate::tests::fuzzed(data);
+}

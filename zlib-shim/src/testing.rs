@@ -1,5 +1,6 @@
 //! What the streams' tests share: chance that can be repeated, data, and stock zlib as the judge.
 #![expect(unsafe_code, reason = "stock zlib is C")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};

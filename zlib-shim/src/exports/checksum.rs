@@ -20,7 +20,7 @@ unsafe fn bytes<'a>(buf: *const u8, len: usize) -> Option<&'a [u8]> {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn adler32(adler: c_ulong, buf: *const u8, len: c_uint) -> c_ulong {
     // SAFETY: the caller's promise, passed on.
     unsafe { adler32_z(adler, buf, len as usize) }
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn adler32(adler: c_ulong, buf: *const u8, len: c_uint) ->
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn adler32_z(adler: c_ulong, buf: *const u8, len: usize) -> c_ulong {
     // SAFETY: NULL or readable, as zlib demands.
     let Some(bytes) = (unsafe { bytes(buf, len) }) else { return 1 };
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn adler32_z(adler: c_ulong, buf: *const u8, len: usize) -
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn crc32(crc: c_ulong, buf: *const u8, len: c_uint) -> c_ulong {
     // SAFETY: the caller's promise, passed on.
     unsafe { crc32_z(crc, buf, len as usize) }
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn crc32(crc: c_ulong, buf: *const u8, len: c_uint) -> c_u
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn crc32_z(crc: c_ulong, buf: *const u8, len: usize) -> c_ulong {
     // SAFETY: NULL or readable, as zlib demands.
     let Some(bytes) = (unsafe { bytes(buf, len) }) else { return 0 };
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn crc32_z(crc: c_ulong, buf: *const u8, len: usize) -> c_
 }
 
 /// zlib.h, adler32_combine.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn adler32_combine(adler1: c_ulong, adler2: c_ulong, len2: c_long) -> c_ulong {
     // zlib's answer to a negative length: no valid checksum.
     let Ok(len) = u64::try_from(len2) else { return 0xffff_ffff };
@@ -67,21 +67,21 @@ pub extern "C" fn adler32_combine(adler1: c_ulong, adler2: c_ulong, len2: c_long
 }
 
 /// zlib.h, crc32_combine.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn crc32_combine(crc1: c_ulong, crc2: c_ulong, len2: c_long) -> c_ulong {
     let Ok(len) = u64::try_from(len2) else { return 0 };
     c_ulong::from(crc_::crc32_combine(crc1 as u32, crc2 as u32, len))
 }
 
 /// zlib.h, crc32_combine_gen.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn crc32_combine_gen(len2: c_long) -> c_ulong {
     let Ok(len) = u64::try_from(len2) else { return 0 };
     c_ulong::from(crc_::crc32_combine_gen(len))
 }
 
 /// zlib.h, adler32_combine64.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn adler32_combine64(adler1: c_ulong, adler2: c_ulong, len2: i64) -> c_ulong {
     // zlib's answer to a negative length: no valid checksum.
     let Ok(len) = u64::try_from(len2) else { return 0xffff_ffff };
@@ -89,34 +89,34 @@ pub extern "C" fn adler32_combine64(adler1: c_ulong, adler2: c_ulong, len2: i64)
 }
 
 /// zlib.h, crc32_combine64.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn crc32_combine64(crc1: c_ulong, crc2: c_ulong, len2: i64) -> c_ulong {
     let Ok(len) = u64::try_from(len2) else { return 0 };
     c_ulong::from(crc_::crc32_combine(crc1 as u32, crc2 as u32, len))
 }
 
 /// zlib.h, crc32_combine_gen64.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn crc32_combine_gen64(len2: i64) -> c_ulong {
     let Ok(len) = u64::try_from(len2) else { return 0 };
     c_ulong::from(crc_::crc32_combine_gen(len))
 }
 
 /// zlib.h, crc32_combine_op.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn crc32_combine_op(crc1: c_ulong, crc2: c_ulong, op: c_ulong) -> c_ulong {
     c_ulong::from(crc_::crc32_combine_op(crc1 as u32, crc2 as u32, op as u32))
 }
 
 /// zlib.h, get_crc_table.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn get_crc_table() -> *const [u32; 256] {
     crc_::get_crc_table()
 }
 
 /// zlib.h, zlibVersion: that of the libz behind this library, if the program has one. Programs compare it with the release
 /// they were built for, and some complain.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn zlibVersion() -> *const c_char {
     if cfg!(feature = "gz") {
         // The drop-in form is the libz.
@@ -136,13 +136,13 @@ pub extern "C" fn zlibVersion() -> *const c_char {
 }
 
 /// zlib.h, zlibCompileFlags: 32-bit uInt, 64-bit uLong, pointer and z_off_t; nothing left out.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn zlibCompileFlags() -> c_ulong {
     0xa9
 }
 
 /// zlib.h, zError.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn zError(err: c_int) -> *const c_char {
     message(err)
 }

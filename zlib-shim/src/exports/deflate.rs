@@ -25,7 +25,7 @@ impl block::Body for Stream {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateInit_(
     strm: *mut z_stream,
     level: c_int,
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn deflateInit_(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateInit2_(
     strm: *mut z_stream,
     level: c_int,
@@ -102,7 +102,7 @@ fn fresh(strm: &mut z_stream, stream: &Stream) {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflate(strm: *mut z_stream, flush: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |strm: &mut z_stream, stream: &mut Stream| {
@@ -133,7 +133,7 @@ fn publish(strm: &mut z_stream, stream: &Stream, io: &Io<'_>, code: c_int) {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateEnd(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn deflateEnd(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateReset(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn deflateReset(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateResetKeep(strm: *mut z_stream) -> c_int {
     // SAFETY: the caller's promise, passed on. A segment never refers to an earlier stream, so there is no match state that
     // could be kept.
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn deflateResetKeep(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateParams(strm: *mut z_stream, level: c_int, strategy: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn deflateParams(strm: *mut z_stream, level: c_int, strate
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateSetDictionary(
     strm: *mut z_stream,
     dictionary: *const u8,
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn deflateSetDictionary(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateGetDictionary(
     strm: *mut z_stream,
     dictionary: *mut u8,
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn deflateGetDictionary(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateSetHeader(strm: *mut z_stream, head: *mut gz_header) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: NULL, or readable until the header is written, as zlib demands.
@@ -258,7 +258,7 @@ pub unsafe extern "C" fn deflateSetHeader(strm: *mut z_stream, head: *mut gz_hea
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflatePending(
     strm: *mut z_stream,
     pending: *mut c_uint,
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn deflatePending(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateUsed(strm: *mut z_stream, bits: *mut c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |_: &mut z_stream, stream: &mut Stream| {
@@ -306,7 +306,7 @@ pub unsafe extern "C" fn deflateUsed(strm: *mut z_stream, bits: *mut c_int) -> c
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflatePrime(strm: *mut z_stream, bits: c_int, value: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -318,7 +318,7 @@ pub unsafe extern "C" fn deflatePrime(strm: *mut z_stream, bits: c_int, value: c
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateTune(
     strm: *mut z_stream,
     good_length: c_int,
@@ -340,7 +340,7 @@ pub unsafe extern "C" fn deflateTune(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateCopy(dest: *mut z_stream, source: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         if dest.is_null() || std::ptr::eq(dest, source) {
@@ -360,7 +360,7 @@ pub unsafe extern "C" fn deflateCopy(dest: *mut z_stream, source: *mut z_stream)
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateBound(strm: *mut z_stream, sourceLen: c_ulong) -> c_ulong {
     // SAFETY: the caller's promise, passed on.
     guard(c_ulong::MAX, || unsafe { upper_bound(strm, sourceLen as usize) } as c_ulong)
@@ -370,7 +370,7 @@ pub unsafe extern "C" fn deflateBound(strm: *mut z_stream, sourceLen: c_ulong) -
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn deflateBound_z(strm: *mut z_stream, sourceLen: usize) -> usize {
     // SAFETY: the caller's promise, passed on.
     guard(usize::MAX, || unsafe { upper_bound(strm, sourceLen) })

@@ -106,7 +106,7 @@ unsafe fn open_path(path: *const c_char, mode: *const c_char) -> *mut gzFile_s {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzopen(path: *const c_char, mode: *const c_char) -> *mut gzFile_s {
     // SAFETY: the caller's promise, passed on.
     unsafe { open_path(path, mode) }
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn gzopen(path: *const c_char, mode: *const c_char) -> *mu
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzopen64(path: *const c_char, mode: *const c_char) -> *mut gzFile_s {
     // SAFETY: the caller's promise, passed on.
     unsafe { open_path(path, mode) }
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn gzopen64(path: *const c_char, mode: *const c_char) -> *
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzdopen(fd: c_int, mode: *const c_char) -> *mut gzFile_s {
     guard(std::ptr::null_mut(), || {
         silence_panics();
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn gzdopen(fd: c_int, mode: *const c_char) -> *mut gzFile_
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzbuffer(file: *mut gzFile_s, size: c_uint) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, -1, |file| file.set_buffer(size as usize)) }
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn gzbuffer(file: *mut gzFile_s, size: c_uint) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzsetparams(file: *mut gzFile_s, level: c_int, strategy: c_int) -> c_int {
     let set = |file: &mut GzFile| {
         if file.may_write() { file.set_parameters(level, strategy) } else { Z_STREAM_ERROR }
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn gzsetparams(file: *mut gzFile_s, level: c_int, strategy
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzread(file: *mut gzFile_s, buf: *mut c_void, len: c_uint) -> c_int {
     let read = |file: &mut GzFile| {
         if !file.may_read() {
@@ -217,7 +217,7 @@ unsafe fn bytes<'a>(buf: *const c_void, len: usize) -> &'a [u8] {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzfread(buf: *mut c_void, size: usize, nitems: usize, file: *mut gzFile_s) -> usize {
     let read = |file: &mut GzFile| {
         if size == 0 || !file.may_read() {
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn gzfread(buf: *mut c_void, size: usize, nitems: usize, f
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzwrite(file: *mut gzFile_s, buf: *const c_void, len: c_uint) -> c_int {
     let write = |file: &mut GzFile| {
         if !file.may_write() {
@@ -260,7 +260,7 @@ pub unsafe extern "C" fn gzwrite(file: *mut gzFile_s, buf: *const c_void, len: c
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzfwrite(
     buf: *const c_void,
     size: usize,
@@ -286,7 +286,7 @@ pub unsafe extern "C" fn gzfwrite(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzputs(file: *mut gzFile_s, s: *const c_char) -> c_int {
     let write = |file: &mut GzFile| {
         if s.is_null() || !file.may_write() {
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn gzputs(file: *mut gzFile_s, s: *const c_char) -> c_int 
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzputc(file: *mut gzFile_s, c: c_int) -> c_int {
     let byte = c as u8;
     let write = |file: &mut GzFile| {
@@ -325,7 +325,7 @@ pub unsafe extern "C" fn gzputc(file: *mut gzFile_s, c: c_int) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzgetc(file: *mut gzFile_s) -> c_int {
     let read = |file: &mut GzFile| {
         let mut byte = [0];
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn gzgetc(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzgetc_(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { gzgetc(file) }
@@ -349,7 +349,7 @@ pub unsafe extern "C" fn gzgetc_(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzungetc(c: c_int, file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, -1, |file| if file.reads() { file.push_back(c) } else { -1 }) }
@@ -359,7 +359,7 @@ pub unsafe extern "C" fn gzungetc(c: c_int, file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzgets(file: *mut gzFile_s, buf: *mut c_char, len: c_int) -> *mut c_char {
     let read = |file: &mut GzFile| {
         if buf.is_null() || len < 1 || !file.may_read() {
@@ -377,7 +377,7 @@ pub unsafe extern "C" fn gzgets(file: *mut gzFile_s, buf: *mut c_char, len: c_in
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzflush(file: *mut gzFile_s, flush: c_int) -> c_int {
     let call = |file: &mut GzFile| {
         if !file.may_write() || !(Z_NO_FLUSH..=Z_FINISH).contains(&flush) {
@@ -393,7 +393,7 @@ pub unsafe extern "C" fn gzflush(file: *mut gzFile_s, flush: c_int) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzseek(file: *mut gzFile_s, offset: i64, whence: c_int) -> i64 {
     let relative = match whence {
         libc::SEEK_SET => false,
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn gzseek(file: *mut gzFile_s, offset: i64, whence: c_int)
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzseek64(file: *mut gzFile_s, offset: i64, whence: c_int) -> i64 {
     // SAFETY: the caller's promise, passed on.
     unsafe { gzseek(file, offset, whence) }
@@ -418,7 +418,7 @@ pub unsafe extern "C" fn gzseek64(file: *mut gzFile_s, offset: i64, whence: c_in
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzrewind(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, -1, GzFile::rewind) }
@@ -428,7 +428,7 @@ pub unsafe extern "C" fn gzrewind(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gztell(file: *mut gzFile_s) -> i64 {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, -1, |file| file.tell()) }
@@ -438,7 +438,7 @@ pub unsafe extern "C" fn gztell(file: *mut gzFile_s) -> i64 {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gztell64(file: *mut gzFile_s) -> i64 {
     // SAFETY: the caller's promise, passed on.
     unsafe { gztell(file) }
@@ -448,7 +448,7 @@ pub unsafe extern "C" fn gztell64(file: *mut gzFile_s) -> i64 {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzoffset(file: *mut gzFile_s) -> i64 {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, -1, GzFile::offset) }
@@ -458,7 +458,7 @@ pub unsafe extern "C" fn gzoffset(file: *mut gzFile_s) -> i64 {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzoffset64(file: *mut gzFile_s) -> i64 {
     // SAFETY: the caller's promise, passed on.
     unsafe { gzoffset(file) }
@@ -468,7 +468,7 @@ pub unsafe extern "C" fn gzoffset64(file: *mut gzFile_s) -> i64 {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzeof(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, 0, |file| c_int::from(file.is_past_end())) }
@@ -478,7 +478,7 @@ pub unsafe extern "C" fn gzeof(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzdirect(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, 0, |file| c_int::from(file.is_direct())) }
@@ -488,7 +488,7 @@ pub unsafe extern "C" fn gzdirect(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzclose(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { close(file, |_| true) }
@@ -498,7 +498,7 @@ pub unsafe extern "C" fn gzclose(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzclose_r(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { close(file, GzFile::reads) }
@@ -508,7 +508,7 @@ pub unsafe extern "C" fn gzclose_r(file: *mut gzFile_s) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzclose_w(file: *mut gzFile_s) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { close(file, |file| !file.reads()) }
@@ -542,7 +542,7 @@ unsafe fn close(handle: *mut gzFile_s, right_side: impl FnOnce(&GzFile) -> bool)
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzerror(file: *mut gzFile_s, errnum: *mut c_int) -> *const c_char {
     let tell = |file: &mut GzFile| {
         let (code, text) = file.error();
@@ -560,7 +560,7 @@ pub unsafe extern "C" fn gzerror(file: *mut gzFile_s, errnum: *mut c_int) -> *co
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn gzclearerr(file: *mut gzFile_s) {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, (), GzFile::clear) }
@@ -570,7 +570,7 @@ pub unsafe extern "C" fn gzclearerr(file: *mut gzFile_s) {
 ///
 /// # Safety
 /// `file` as [`with`]; the others are writable. The room is the caller's until [`_warpdrive_gz_formatted`].
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn _warpdrive_gz_room(
     file: *mut gzFile_s,
     len: *mut usize,
@@ -607,7 +607,7 @@ pub unsafe extern "C" fn _warpdrive_gz_room(
 ///
 /// # Safety
 /// As [`with`], right after [`_warpdrive_gz_room`].
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn _warpdrive_gz_formatted(file: *mut gzFile_s, written: c_int) -> c_int {
     // SAFETY: the caller's promise, passed on.
     unsafe { with(file, Z_STREAM_ERROR, |file| file.formatted(written)) }

@@ -23,7 +23,7 @@ impl block::Body for BackInflater {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateInit_(
     strm: *mut z_stream,
     version: *const c_char,
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn inflateInit_(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateInit2_(
     strm: *mut z_stream,
     windowBits: c_int,
@@ -82,7 +82,7 @@ fn fresh(strm: &mut z_stream, stream: &Inflate) {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflate(strm: *mut z_stream, flush: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |strm: &mut z_stream, stream: &mut Inflate| {
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn inflate(strm: *mut z_stream, flush: c_int) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateEnd(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn inflateEnd(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateReset(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn inflateReset(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateResetKeep(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -171,7 +171,7 @@ pub unsafe extern "C" fn inflateResetKeep(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateReset2(strm: *mut z_stream, windowBits: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn inflateReset2(strm: *mut z_stream, windowBits: c_int) -
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateSetDictionary(
     strm: *mut z_stream,
     dictionary: *const u8,
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn inflateSetDictionary(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateGetDictionary(
     strm: *mut z_stream,
     dictionary: *mut u8,
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn inflateGetDictionary(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateGetHeader(strm: *mut z_stream, head: *mut gz_header) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |_: &mut z_stream, stream: &mut Inflate| {
@@ -255,7 +255,7 @@ pub unsafe extern "C" fn inflateGetHeader(strm: *mut z_stream, head: *mut gz_hea
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateSync(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -281,7 +281,7 @@ pub unsafe extern "C" fn inflateSync(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateSyncPoint(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn inflateSyncPoint(strm: *mut z_stream) -> c_int {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateCopy(dest: *mut z_stream, source: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         if dest.is_null() || std::ptr::eq(dest, source) {
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn inflateCopy(dest: *mut z_stream, source: *mut z_stream)
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflatePrime(strm: *mut z_stream, bits: c_int, value: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -325,7 +325,7 @@ pub unsafe extern "C" fn inflatePrime(strm: *mut z_stream, bits: c_int, value: c
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateMark(strm: *mut z_stream) -> c_long {
     guard(-65536, || {
         // SAFETY: the caller's promise, passed on.
@@ -337,7 +337,7 @@ pub unsafe extern "C" fn inflateMark(strm: *mut z_stream) -> c_long {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateUndermine(strm: *mut z_stream, subvert: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -355,7 +355,7 @@ pub unsafe extern "C" fn inflateUndermine(strm: *mut z_stream, subvert: c_int) -
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateValidate(strm: *mut z_stream, check: c_int) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.
@@ -367,7 +367,7 @@ pub unsafe extern "C" fn inflateValidate(strm: *mut z_stream, check: c_int) -> c
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateCodesUsed(strm: *mut z_stream) -> c_ulong {
     guard(c_ulong::MAX, || {
         // SAFETY: the caller's promise, passed on.
@@ -379,7 +379,7 @@ pub unsafe extern "C" fn inflateCodesUsed(strm: *mut z_stream) -> c_ulong {
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateBackInit_(
     strm: *mut z_stream,
     windowBits: c_int,
@@ -417,7 +417,7 @@ pub unsafe extern "C" fn inflateBackInit_(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateBack(
     strm: *mut z_stream,
     input: Option<in_func>,
@@ -440,7 +440,7 @@ pub unsafe extern "C" fn inflateBack(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn inflateBackEnd(strm: *mut z_stream) -> c_int {
     guard(Z_STREAM_ERROR, || {
         // SAFETY: the caller's promise, passed on.

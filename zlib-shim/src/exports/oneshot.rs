@@ -11,7 +11,7 @@ use crate::{bound, oneshot};
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn compress(
     dest: *mut u8,
     destLen: *mut c_ulong,
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn compress(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn compress2(
     dest: *mut u8,
     destLen: *mut c_ulong,
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn compress2(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn compress_z(
     dest: *mut u8,
     destLen: *mut usize,
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn compress_z(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn compress2_z(
     dest: *mut u8,
     destLen: *mut usize,
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn compress2_z(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn uncompress(
     dest: *mut u8,
     destLen: *mut c_ulong,
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn uncompress(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn uncompress2(
     dest: *mut u8,
     destLen: *mut c_ulong,
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn uncompress2(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn uncompress_z(
     dest: *mut u8,
     destLen: *mut usize,
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn uncompress_z(
 ///
 /// # Safety
 /// As in zlib.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn uncompress2_z(
     dest: *mut u8,
     destLen: *mut usize,
@@ -158,13 +158,13 @@ pub unsafe extern "C" fn uncompress2_z(
 }
 
 /// zlib.h, compressBound.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn compressBound(sourceLen: c_ulong) -> c_ulong {
     bound::of_compress(sourceLen as usize) as c_ulong
 }
 
 /// zlib.h, compressBound_z.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn compressBound_z(sourceLen: usize) -> usize {
     bound::of_compress(sourceLen)
 }

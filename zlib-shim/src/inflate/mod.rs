@@ -12,8 +12,8 @@
 mod hardware;
 mod replay;
 mod rest;
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod tests;
 
 use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::time::{Duration, Instant};
@@ -168,6 +168,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         let chosen = match () {
             () if matches!(flush, Z_BLOCK | Z_TREES) || !self.suitable() => Err(Reason::Unsupported),
             () if io.avail_in() < limits.large => Err(Reason::Small),
+            () if wrapper == Wrapper::Raw && !self.accelerator.takes_raw() => Err(Reason::Unsupported),
             () => self.accelerator.preview(wrapper, io.avail_in()),
         };
         if let Err(why) = chosen {
@@ -266,7 +267,9 @@ impl<A: InflateAccelerator> Inflate<A> {
         let (wrapper, checksum) = (self.wrapper(), self.checksum);
         if let Mode::Probe(probe) = &mut self.mode {
             let wants = (limits.large..=REPEATED_MAX_BYTES).contains(&probe.delivered);
-            if wants && io.avail_in() >= limits.promotion {
+            // Much at hand; or a large piece once more.
+            let again = io.avail_in() >= limits.large && probe.consumed.len() >= limits.large / 2;
+            if wants && (again || io.avail_in() >= limits.promotion) {
                 if let Err(why) = self.accelerator.preview(wrapper, io.avail_in()) {
                     self.pin(why);
                     return self.run_software(io, flush);
@@ -283,7 +286,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         let consumed = input.len() - io.avail_in();
         if let Mode::Probe(probe) = &mut self.mode {
             let goes_on = matches!(progress.code, Z_OK | Z_BUF_ERROR)
-                && probe.consumed.len() + consumed <= limits.large
+                && probe.consumed.len() + consumed <= limits.promotion
                 && probe.consumed.try_reserve(consumed).is_ok();
             if goes_on {
                 probe.consumed.extend_from_slice(input.get(..consumed).unwrap_or_default());

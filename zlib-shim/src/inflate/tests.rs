@@ -1,4 +1,5 @@
 //! The routing machine against a scripted accelerator, judged by stock zlib.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -128,6 +129,10 @@ impl Fake {
 impl InflateAccelerator for Fake {
     fn limits(&self) -> InflateLimits {
         self.limits
+    }
+
+    fn takes_raw(&self) -> bool {
+        true
     }
 
     fn preview(&self, _: Wrapper, _: usize) -> Result<(), Reason> {
@@ -498,11 +503,17 @@ fn differential(seed: u64, limits: InflateLimits, largest: usize) -> (u64, u64, 
         // Without a header stock zlib has no window then, and ours one of 32 KiB.
         syncing: case.window_bits & 15 != 0,
     };
+    agree(&case, &fake, habits, &format!("seed {seed}"))
+}
+
+/// Both libraries, the same caller: the same result. Returns pieces asked of the device, those that failed, and 1 where the
+/// messages differ.
+fn agree(case: &Case, fake: &Fake, habits: Habits, name: &str) -> (u64, u64, u64) {
     let mut stock = StockInflate::new(case.window_bits);
     let (expected, expected_output) = drive(&mut stock, &case.input, &case.dictionary, habits);
-    let mut ours = Ours::new(&fake, case.window_bits);
+    let mut ours = Ours::new(fake, case.window_bits);
     let (seen, output) = drive(&mut ours, &case.input, &case.dictionary, habits);
-    let context = format!("seed {seed}, windowBits {}, {habits:?}", case.window_bits);
+    let context = format!("{name}, windowBits {}, {habits:?}", case.window_bits);
     // A device consumes a trailer without a word until it has all of it; stock zlib compares gzip's first half alone. And
     // three errors of the data are found by a loop of the engine that does not tell which it was.
     let coarse = |result: &Seen| {
@@ -526,6 +537,45 @@ fn differential(seed: u64, limits: InflateLimits, largest: usize) -> (u64, u64, 
     let counts = fake.counts.borrow();
     assert!(counts.bytes() >= output.len() as u64, "{context}: {} of {}", counts.bytes(), output.len());
     (counts.pieces, counts.failed, u64::from(vague))
+}
+
+/// What a fuzzer chose: eight bytes of habits and faults, then the stream.
+pub(crate) fn fuzzed(data: &[u8]) {
+    let Some((choice, input)) = data.split_first_chunk::<8>() else { return };
+    let window_bits = [15, 31, 47, -15, 15, 47, 0, 9, -9, 25][usize::from(choice[0]) % 10];
+    let mut fake = Fake::new(u64::from(choice[1]), TINY);
+    fake.failing_percent = [0, 0, 10, 50][usize::from(choice[2]) % 4];
+    fake.lazy_percent = [0, 50][usize::from(choice[2]) / 4 % 2];
+    fake.lie = [Lie::No, Lie::Bytes, Lie::Short][usize::from(choice[2]) / 8 % 3];
+    fake.lying_percent = if window_bits < 0 { 0 } else { [0, 30][usize::from(choice[2]) / 24 % 2] };
+    let habits = Habits {
+        seed: u64::from(choice[3]),
+        largest_piece: 20 << (choice[4] % 10),
+        largest_room: 40 << (choice[4] / 10 % 10),
+        least_piece: [0, 40, 60, 4000][usize::from(choice[5]) % 4],
+        least_room: [0, 40, 300][usize::from(choice[5]) / 4 % 3],
+        finishing: [0, 0, 10, 100][usize::from(choice[6]) % 4],
+        blocking: [0, 0, 10][usize::from(choice[6]) / 4 % 3],
+        meddling: [0, 0, 10][usize::from(choice[6]) / 12 % 3],
+        // Without a header stock zlib has no window then, and ours one of 32 KiB.
+        syncing: window_bits & 15 != 0 && choice[7] % 2 == 0,
+    };
+    let case = Case { window_bits, input: input.to_vec(), dictionary: b"a dictionary".to_vec() };
+    agree(&case, &fake, habits, "fuzzed");
+}
+
+/// Every input that a fuzzer once found worth keeping.
+#[test]
+fn fuzzed_inputs_agree_with_stock_zlib() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/inflate");
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        fuzzed(&std::fs::read(path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 20, "{inputs}");
 }
 
 #[test]
