@@ -328,7 +328,8 @@ fn counters_wrap_as_told() {
     }
 }
 
-/// GB/T 17964-2021: the tweak goes on in the other order of bits. The IEEE form of the same is another cipher.
+/// GB/T 17964-2021, where the tweak goes on in the other order of bits, and the same in the form of IEEE 1619; then 17 bytes
+/// in the first form. All as in OpenSSL's test/recipes/30-test_evp_data/evpciph_sm4.txt, where GB is what is not named.
 #[test]
 fn sm4_xts_in_both_forms() {
     let key = hex("2B7E151628AED2A6ABF7158809CF4F3C000102030405060708090A0B0C0D0E0F");
@@ -337,14 +338,17 @@ fn sm4_xts_in_both_forms() {
          30C81C46A35CE411E5FBC1191A0A52EFF69F2445DF4F9B17");
     let gb = hex("E9538251C71D7B80BBE4483FEF497BD12C5C581BD6242FC51E08964FB4F60FDB\
          0BA42F63499279213D318D2C11F6886E903BE7F93A1B3479");
-    let ask = Ask { variant: 1, ..Ask::cipher(1, 3, 7, 0, 56) };
-    check_cipher(&ask, &KINDS[2..], &key, &iv, &plain, &gb);
-    let memory = memory(&[(KEY, &key), (IV, &iv), (SOURCE, &plain)]);
-    assert_eq!(Ask::cipher(1, 3, 7, 0, 56).run(3, V3, &memory), (0x0101, 0));
-    let ieee = memory.bytes(TARGET, 56);
-    assert_eq!(ieee[..16], gb[..16]);
-    assert_ne!(ieee[16..], gb[16..]);
-    check_cipher(&Ask::cipher(1, 3, 7, 0, 56), &KINDS, &key, &iv, &plain, &ieee);
+    let ieee = hex("E9538251C71D7B80BBE4483FEF497BD1B3DB1A3E60408C575D63FF7DB39F8326\
+         0869F9E2585FEC9F0B863BF8FD784B8627D16C0DB6D2CFC7");
+    let ask = Ask::cipher(1, 3, 7, 0, 56);
+    check_cipher(&Ask { variant: 1, ..ask.clone() }, &KINDS[2..], &key, &iv, &plain, &gb);
+    check_cipher(&ask, &KINDS, &key, &iv, &plain, &ieee);
+    let key = hex("FFFEFDFCFBFAF9F8F7F6F5F4F3F2F1F0BFBEBDBCBBBAB9B8B7B6B5B4B3B2B1B0");
+    let iv = hex("9A785634120000000000000000000000");
+    let plain: Vec<u8> = (0..17).collect();
+    let sealed = hex("9E52443A35410CA0BA5637B94C0766F469");
+    let ask = Ask { variant: 1, ..Ask::cipher(1, 3, 7, 0, 17) };
+    check_cipher(&ask, &KINDS[2..], &key, &iv, &plain, &sealed);
 }
 
 /// Runs an AEAD both ways, then with a wrong tag.
