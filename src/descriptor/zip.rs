@@ -212,6 +212,8 @@ pub(crate) struct InflatedPiece {
     pub(crate) ended: bool,
     /// The device may hold plain text, or bits that are enough for some (`zip §2.4`, `§2.5`).
     pub(crate) owes: bool,
+    /// The body has ended, the trailer has not (`zip §2.4`).
+    pub(crate) in_trailer: bool,
     /// For the next piece.
     pub(crate) carried: Carried,
 }
@@ -255,6 +257,7 @@ impl Descriptor for InflatePiece {
             produced: widen(report.produced)?,
             ended,
             owes: !ended && (matches!(state, 1 | 2) || stored != 0 || held_bits != 0),
+            in_trailer: !ended && state == 4,
             carried: Carried { words, len: field(30)?, checksum: report.checksum },
         })
     }

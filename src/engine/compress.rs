@@ -168,6 +168,7 @@ impl Core {
             produced: answer.produced,
             ended: answer.ended,
             owes: answer.owes,
+            in_trailer: answer.in_trailer,
             checksum: zip::checksum(stream.wrapper, answer.carried.checksum),
         };
         if !check(&done) {

@@ -159,6 +159,8 @@ pub struct InflatedPiece {
     pub ended: bool,
     /// More plain text may come without more input.
     pub owes: bool,
+    /// The body has ended, its trailer is not complete and was not compared.
+    pub in_trailer: bool,
     /// Checksum of all plain text so far as the device reports it: Adler-32 or CRC-32; `None` for [`Wrapper::Raw`].
     pub checksum: Option<u32>,
 }

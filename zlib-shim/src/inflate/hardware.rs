@@ -59,6 +59,8 @@ pub(super) struct Hardware {
     ended: bool,
     /// More plain text may come without more input.
     owes: bool,
+    /// The device took a part of the trailer.
+    in_trailer: bool,
 }
 
 impl Hardware {
@@ -88,6 +90,7 @@ impl Hardware {
             small_calls: 0,
             ended: false,
             owes: false,
+            in_trailer: false,
         }
     }
 
@@ -182,6 +185,7 @@ impl Hardware {
         self.ready = again.delivered..done.produced;
         self.output = done.output;
         self.ended = done.ended;
+        self.in_trailer = done.in_trailer;
         self.owes = !done.ended && progress != 0 && (done.owes || done.produced == room);
         if done.produced == room {
             self.room = (self.room * 4).min(self.limits.room);
@@ -236,6 +240,10 @@ impl<A: InflateAccelerator> Inflate<A> {
             let settled = hardware.held.min(io.avail_in());
             io.advance_in(settled);
             hardware.held -= settled;
+            if hardware.in_trailer && hardware.held == 0 && wrapper == Wrapper::Gzip {
+                // zlib compares its first half before the second has come.
+                break Some((Reason::Tail, false));
+            }
             if hardware.held != 0 || hardware.ended || (io.avail_in() == 0 && !hardware.owes) {
                 break None;
             }

@@ -212,6 +212,7 @@ impl InflateAccelerator for Fake {
             produced: made,
             ended: now.ended,
             owes: owes && !now.ended,
+            in_trailer: now.body_ended && !now.ended,
             checksum: (wrapper != Wrapper::Raw).then_some(reported),
         };
         if !check(&done) {
