@@ -54,7 +54,7 @@ impl Bus {
 
     /// Gives addresses to the `len` bytes (whole pages) of a region.
     /// # Errors
-    /// `OutOfMemory` when the region is larger than [`MAX_LEN`] or no addresses are left.
+    /// `OutOfMemory` when the region is larger than 2 GiB or no addresses are left.
     pub fn reserve(self: &Arc<Self>, region: OwnedFd, len: u64, page_size: u64) -> io::Result<Reserved> {
         if len > MAX_LEN {
             return Err(io::ErrorKind::OutOfMemory.into());
