@@ -495,7 +495,7 @@ fn no_trouble_delivers_a_wrong_number() {
         "lost,every=40",
         "tag,every=20",
         "wild,every=20",
-        "reset=30ms,times=20",
+        "reset=30ms,every=4,times=20",
     ];
     for fault in faults {
         let scratch =
