@@ -222,7 +222,7 @@ impl Cipher {
     /// Whether any of these `len` bytes, what is kept included, may go to hardware: there are enough of them, there is room
     /// for whatever comes of them, and no byte of the input is overwritten before it has been read, in whatever order.
     fn may_leave(&self, len: usize, may_be_in_place: bool, output: &Output<'_>, input: Input<'_>) -> bool {
-        if len < self.smallest || self.is_tls || self.kept.is_none() || input.is_null() {
+        if len < self.smallest || self.is_tls || self.kept.is_none() || input.is_null() || input.len() == 0 {
             return false;
         }
         let most = len / BLOCK_LEN_BYTES * BLOCK_LEN_BYTES;
