@@ -41,10 +41,8 @@ pub(crate) struct Cipher {
     /// Every state, and every software operation.
     software: CipherContext,
     direction: Direction,
-    /// `None`: not known, or nothing may go to hardware.
-    key: Option<Key>,
-    /// `None`: not known, until the next init.
-    kept: Option<Kept>,
+    key: Key,
+    kept: Kept,
     /// Something was said of TLS records, which have a padding of their own: all is software's.
     is_tls: bool,
     /// Input of fewer bytes, with what is kept of the last one, is software's.
@@ -56,6 +54,8 @@ pub(crate) struct Cipher {
 /// The key that `software` uses.
 #[derive(Clone)]
 struct Key {
+    /// False too when nothing may go to hardware.
+    is_known: bool,
     bytes: Zeroizing<KeyBytes>,
     /// The way for which it was set. A key that is then used the other way does not do what one expects.
     direction: Direction,
@@ -66,28 +66,28 @@ struct Key {
 /// Bytes that `software` has taken and not answered yet: less than a block, or a block whose padding must wait.
 #[derive(Clone)]
 struct Kept {
+    /// False after a failure, or after the end: until the next init.
+    is_known: bool,
+    len: usize,
     /// The last bytes that were fed; those that are kept are at the end.
     last: Zeroizing<Block>,
-    len: usize,
 }
 
 impl Kept {
-    fn nothing() -> Self {
-        Self { last: Zeroizing::new([0; BLOCK_LEN_BYTES]), len: 0 }
-    }
-
-    /// Notes that `input` was fed and `given` bytes came back. False when that does not add up.
-    fn feed(&mut self, input: Input<'_>, given: usize) -> bool {
-        let left = (self.len + input.len()).checked_sub(given).filter(|left| *left <= BLOCK_LEN_BYTES);
-        let Some(left) = left else { return false };
+    /// Notes that `input` was fed and `given` bytes came back.
+    fn feed(&mut self, input: Input<'_>, given: usize) {
+        let left = (self.len + input.len()).wrapping_sub(given);
         self.len = left;
         if left == 0 {
-            return true;
+            return;
         }
+        self.is_known = left <= BLOCK_LEN_BYTES;
         let new = input.len().min(BLOCK_LEN_BYTES);
-        self.last.rotate_left(new);
+        if new < BLOCK_LEN_BYTES {
+            self.last.rotate_left(new);
+        }
         let place = self.last.get_mut(BLOCK_LEN_BYTES - new..).unwrap_or_default();
-        new == 0 || input.skip(input.len() - new).copy_to(place).is_some()
+        input.skip(input.len() - new).copy_to(place);
     }
 }
 
@@ -136,8 +136,13 @@ impl Cipher {
             cipher_type,
             software,
             direction: Direction::Encrypt,
-            key: None,
-            kept: None,
+            key: Key {
+                is_known: false,
+                bytes: Zeroizing::new([0; AesCbcKey::LEN_BYTES]),
+                direction: Direction::Encrypt,
+                device: None,
+            },
+            kept: Kept { is_known: false, len: 0, last: Zeroizing::new([0; BLOCK_LEN_BYTES]) },
             is_tls: false,
             smallest: usize::MAX,
             check: None,
@@ -173,12 +178,14 @@ impl Cipher {
     fn begun(&mut self, direction: Direction, key: Input<'_>, params: Params<'_>, begun: c_int) -> c_int {
         self.direction = direction;
         self.note(params);
-        self.kept = (begun == 1).then(Kept::nothing);
+        self.kept.is_known = begun == 1;
+        self.kept.len = 0;
         if !key.is_null() {
             self.check = None;
             self.smallest = smallest();
             // After a refusal the context may have either key.
-            self.key = if begun == 1 && self.smallest < usize::MAX { Key::new(key, direction) } else { None };
+            let is_of_use = begun == 1 && self.smallest < usize::MAX;
+            self.key.is_known = is_of_use && self.key.set(key, direction);
         }
         begun
     }
@@ -197,8 +204,8 @@ impl Cipher {
     }
 
     pub(crate) fn update(&mut self, output: &mut Output<'_>, input: Input<'_>) -> c_int {
-        let kept = self.kept.as_ref().map_or(0, |kept| kept.len);
-        if self.may_leave(kept + input.len(), kept == 0, output, input) {
+        let kept = self.kept.len;
+        if self.may_leave(kept.saturating_add(input.len()), kept == 0, output, input) {
             self.pieces(Call::Update, output, input)
         } else {
             self.in_software(Call::Update, output, input)
@@ -215,32 +222,38 @@ impl Cipher {
     }
 
     pub(crate) fn finish(&mut self, output: &Output<'_>) -> c_int {
-        self.kept = None;
+        self.kept.is_known = false;
         self.software.finish(output)
     }
 
     /// Whether any of these `len` bytes, what is kept included, may go to hardware: there are enough of them, there is room
     /// for whatever comes of them, and no byte of the input is overwritten before it has been read, in whatever order.
     fn may_leave(&self, len: usize, may_be_in_place: bool, output: &Output<'_>, input: Input<'_>) -> bool {
-        if len < self.smallest || self.is_tls || self.kept.is_none() || input.is_null() || input.len() == 0 {
+        if len < self.smallest || self.is_tls || !self.kept.is_known || input.is_null() || input.len() == 0 {
             return false;
         }
         let most = len / BLOCK_LEN_BYTES * BLOCK_LEN_BYTES;
-        self.key.as_ref().is_some_and(|key| key.direction == self.direction)
+        self.key.is_known
+            && self.key.direction == self.direction
             && output.has_room(most)
             && (may_be_in_place && output.is_in_place(input) || output.is_apart(most, input))
     }
 
     fn in_software(&mut self, call: Call, output: &Output<'_>, input: Input<'_>) -> c_int {
         let done = call.in_software(&mut self.software, output, input);
-        // Odd bytes are of interest only when a later run may begin with them.
-        if call == Call::Update && self.key.is_some() {
-            let known = done == 1 && self.kept.as_mut().is_some_and(|kept| kept.feed(input, output.told()));
-            if !known {
-                self.kept = None;
+        self.note_fed(call, output, input, done);
+        done
+    }
+
+    /// Odd bytes are of interest only when a later run may begin with them.
+    fn note_fed(&mut self, call: Call, output: &Output<'_>, input: Input<'_>, done: c_int) {
+        if call == Call::Update && self.key.is_known && self.kept.is_known {
+            if done == 1 {
+                self.kept.feed(input, output.told());
+            } else {
+                self.kept.is_known = false;
             }
         }
-        done
     }
 
     fn pieces(&mut self, call: Call, output: &mut Output<'_>, input: Input<'_>) -> c_int {
@@ -268,7 +281,10 @@ impl Cipher {
     /// The run that an input of `len` bytes makes; `None` when it is software's.
     fn prepare(&mut self, call: Call, len: usize) -> Option<Run> {
         let standing = self.software.standing()?;
-        let kept = self.kept.as_ref()?;
+        let kept = &self.kept;
+        if !self.key.is_known || !kept.is_known {
+            return None;
+        }
         let (head_len, run_len) = match call {
             Call::Once => (0, len),
             Call::Update => {
@@ -282,12 +298,11 @@ impl Cipher {
         if run_len < self.smallest.max(BLOCK_LEN_BYTES) || run_len > MAX_LEN_BYTES || !may_begin {
             return None;
         }
-        let key = self.key.as_mut()?;
-        if key.device.is_none() {
-            key.device = AesCbcKey::new(&*key.bytes).ok();
+        if self.key.device.is_none() {
+            self.key.device = AesCbcKey::new(&*self.key.bytes).ok();
         }
         Some(Run {
-            key: key.device.clone()?,
+            key: self.key.device.clone()?,
             direction: self.direction,
             chain: standing.chain,
             head: kept.last.clone(),
@@ -310,7 +325,7 @@ impl Cipher {
             let Some((software, output)) = hands.take() else { return Verdict::BadInput };
             let judged = context.core().without_errors(|| {
                 if check.is_none() {
-                    *check = Check::new(software.fallback(), cipher_type, &key.as_ref()?.bytes);
+                    *check = Check::new(software.fallback(), cipher_type, &key.bytes);
                 }
                 if !check.as_mut()?.agrees(run.direction, &run.chain, text, answer)? {
                     return Some(None);
@@ -336,12 +351,7 @@ impl Cipher {
             Outcome::Hardware(()) => 1,
             Outcome::Software(done) => done,
         };
-        if call == Call::Update {
-            let given = output.told();
-            if done != 1 || !self.kept.as_mut().is_some_and(|kept| kept.feed(input, given)) {
-                self.kept = None;
-            }
-        }
+        self.note_fed(call, output, input, done);
         done
     }
 
@@ -369,11 +379,11 @@ impl Cipher {
 }
 
 impl Key {
-    /// `None`: of another length.
-    fn new(key: Input<'_>, direction: Direction) -> Option<Self> {
-        let mut bytes = Zeroizing::new([0; AesCbcKey::LEN_BYTES]);
-        let is_whole = key.len() == bytes.len() && key.copy_to(&mut *bytes).is_some();
-        is_whole.then_some(Self { bytes, direction, device: None })
+    /// Takes a copy; false when it is of another length.
+    fn set(&mut self, key: Input<'_>, direction: Direction) -> bool {
+        self.device = None;
+        self.direction = direction;
+        key.len() == self.bytes.len() && key.copy_to(&mut *self.bytes).is_some()
     }
 }
 
