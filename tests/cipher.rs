@@ -8,8 +8,9 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::{Devices, Scratch, Simulator, dist, failures, stock, succeed};
 use openssl::symm::{self, Cipher, Crypter};
@@ -216,6 +217,32 @@ fn short_texts_are_not_routed() {
         assert_eq!(row.hardware > 0, is_routed, "{row:?}");
         assert_eq!(failures(&row), [], "{row:?}");
     }
+}
+
+/// TLS 1.2 with the cipher and encrypt-then-MAC, both ends ours: records have a padding of their own and stay in software.
+#[test]
+fn tls_records_stay_in_software() {
+    let house = House::new(Scratch::new("cipher-tls"));
+    let simulator = Simulator::start(&["--device", "sec"]);
+    house.scratch.key(2048);
+    let arguments = "s_server -accept 127.0.0.1:0 -www -tls1_2 -naccept 1 -cert certificate.pem -key key.pem";
+    let mut server = house.openssl(Devices::Simulated(&simulator), arguments);
+    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    let accept = lines.find(|line| line.starts_with("ACCEPT")).expect("the server says where it listens");
+    let port = accept.rsplit(':').next().unwrap();
+    let arguments = format!(
+        "s_client -tls1_2 -cipher ECDHE-RSA-AES256-SHA384 -ign_eof -CAfile certificate.pem -connect 127.0.0.1:{port}"
+    );
+    let mut client = house.openssl(Devices::Simulated(&simulator), &arguments);
+    let output = common::run_with_input(&mut client, b"GET / HTTP/1.0\r\n\r\n");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("HTTP/1.0 200 ok"), "{said}");
+    assert!(said.contains("Cipher is ECDHE-RSA-AES256-SHA384"), "{said}");
+    lines.for_each(drop);
+    assert!(server.wait().unwrap().success());
+    assert_eq!(house.scratch.row(ROW), Default::default());
+    assert_eq!(house.scratch.row("rsa-2048-private").software.len(), 1, "the server was ours");
 }
 
 /// Out of the box ciphers are not offered.

@@ -311,8 +311,9 @@ mod tests {
         input.skip(1).first(2).append_to(&mut copy);
         assert_eq!(copy, b"xde");
         let (start, mut told) = (room.as_mut_ptr(), 7);
+        let place = &raw mut told;
         // SAFETY: eight bytes of room.
-        let at = |offset, size| unsafe { Output::new(start.wrapping_add(offset), &raw mut told, size) };
+        let at = |offset, size| unsafe { Output::new(start.wrapping_add(offset), place, size) };
         // SAFETY: four of them.
         let input = unsafe { Input::new(start.wrapping_add(2), 4) };
         assert!(at(2, 4).is_in_place(input) && !at(1, 4).is_in_place(input));
