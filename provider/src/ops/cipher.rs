@@ -15,7 +15,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use warpdrive::config::Policy;
+use warpdrive::config::{CipherVerify, Policy};
 use warpdrive::request::cipher::{AesCbcKey, BLOCK_LEN_BYTES, Direction, MAX_LEN_BYTES};
 use warpdrive::{Algorithm, Outcome, Verdict, aes_cbc, configuration};
 use zeroize::Zeroizing;
@@ -182,7 +182,7 @@ impl Cipher {
         self.kept.len = 0;
         if !key.is_null() {
             self.check = None;
-            self.smallest = smallest();
+            self.smallest = smallest(direction);
             // After a refusal the context may have either key.
             let is_of_use = begun == 1 && self.smallest < usize::MAX;
             self.key.is_known = is_of_use && self.key.set(key, direction);
@@ -456,19 +456,31 @@ fn lead(
     Some((given == expected && computed == last_answer).then_some(successor))
 }
 
-/// The fewest bytes that any run in hardware may have.
-fn smallest() -> usize {
+/// The fewest bytes that a run in hardware may have.
+fn smallest(direction: Direction) -> usize {
     // 0: not asked yet. The configuration never changes, not in a child either.
-    static SMALLEST: AtomicUsize = AtomicUsize::new(0);
-    match SMALLEST.load(Ordering::Relaxed) {
+    static ENCRYPTING: AtomicUsize = AtomicUsize::new(0);
+    static DECRYPTING: AtomicUsize = AtomicUsize::new(0);
+    let known = match direction {
+        Direction::Encrypt => &ENCRYPTING,
+        Direction::Decrypt => &DECRYPTING,
+    };
+    match known.load(Ordering::Relaxed) {
         0 => {
             let configuration = configuration();
             let smallest = match configuration.policy(Algorithm::Aes256Cbc) {
                 Policy::Software => usize::MAX,
                 Policy::Hardware => BLOCK_LEN_BYTES,
+                // To check it in full takes what software takes to do it: no measurement could speak for the device.
+                Policy::Auto
+                    if direction == Direction::Decrypt
+                        && configuration.cipher.verify == CipherVerify::Full =>
+                {
+                    usize::MAX
+                }
                 Policy::Auto => configuration.min_bytes(Algorithm::Aes256Cbc).max(BLOCK_LEN_BYTES),
             };
-            SMALLEST.store(smallest, Ordering::Relaxed);
+            known.store(smallest, Ordering::Relaxed);
             smallest
         }
         smallest => smallest,
