@@ -197,12 +197,25 @@ pub struct Cipher {
     /// Requests shorter than this stay in software.
     #[serde(deserialize_with = "values::bytes::<_, 0, { 16 * MIB }>")]
     pub min_bytes: usize,
+    /// How a device's output is checked before it leaves.
+    pub verify: CipherVerify,
 }
 
 impl Default for Cipher {
     fn default() -> Self {
-        Self { min_bytes: 64 << 10 }
+        Self { min_bytes: 64 << 10, verify: CipherVerify::Full }
     }
+}
+
+/// `cipher.verify`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CipherVerify {
+    /// Cipher text, the device's or the caller's, is decrypted again in software and compared with the plain text.
+    #[default]
+    Full,
+    /// One block of each 4096 bytes, at a random place, and the first and the last one.
+    Sample,
 }
 
 /// `[deflate]`

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Algorithm;
+use crate::request::cipher::Direction;
 
 /// Kinds: every row of the counters twice, for RSA's two key forms; then what is paid for by length, by the power of two
 /// of it.
 const KINDS: usize = Algorithm::ALL.len() * 2;
-const CLASSES: usize = KINDS + 3 * 32;
+const CLASSES: usize = KINDS + 5 * 32;
 /// Weight of a new value: 1/8.
 const SHIFT: u32 = 3;
 /// Device answers before software is measured for comparison; for compression one is enough.
@@ -43,6 +44,16 @@ impl Class {
             Algorithm::Inflate => KINDS + 32 + log2,
             Algorithm::Aes256Cbc => KINDS + 2 * 32 + log2,
             other => other.index() * 2 + usize::from(crt),
+        })
+    }
+
+    /// The class of a cipher's request as its caller sees it, with copies and checks: in software the two directions
+    /// differ by several times. [`Class::of`] is the device's part alone.
+    pub(crate) fn of_cipher(direction: Direction, len_bytes: usize) -> Self {
+        let Self(device) = Self::of(Algorithm::Aes256Cbc, len_bytes, false);
+        Self(match direction {
+            Direction::Encrypt => device + 32,
+            Direction::Decrypt => device + 2 * 32,
         })
     }
 }
@@ -235,12 +246,14 @@ mod tests {
             seen.push(Class::of(Algorithm::Deflate, 1 << shift, false));
             seen.push(Class::of(Algorithm::Inflate, 1 << shift, false));
             seen.push(Class::of(Algorithm::Aes256Cbc, 1 << shift, false));
+            seen.push(Class::of_cipher(Direction::Encrypt, 1 << shift));
+            seen.push(Class::of_cipher(Direction::Decrypt, 1 << shift));
         }
         for (index, class) in seen.iter().enumerate() {
             assert!(class.0 < CLASSES);
             assert!(!seen[..index].contains(class));
         }
-        assert_eq!(Class::of(Algorithm::Aes256Cbc, usize::MAX, false).0, CLASSES - 1);
+        assert_eq!(Class::of_cipher(Direction::Decrypt, usize::MAX).0, CLASSES - 1);
     }
 
     #[test]

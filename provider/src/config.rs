@@ -70,17 +70,19 @@ pub(crate) struct Config {
     off: Off,
     /// `rsa-private`: private operations may go to hardware.
     pub(crate) rsa_private: bool,
+    /// `ciphers`: symmetric ciphers are offered.
+    pub(crate) ciphers: bool,
 }
 
 impl Config {
     /// Reads the section through the core. A value that is not understood leaves its default and one error.
     pub(crate) fn read(core: &Core) -> Self {
-        let switch = |key: &'static CStr| match core.config(key) {
-            None => true,
+        let switch = |key: &'static CStr, default: bool| match core.config(key) {
+            None => default,
             Some(value) => parse_switch(&value).unwrap_or_else(|| {
                 let detail = format!("{}: on or off expected", key.to_string_lossy());
                 Reason::BadConfig.raise(core, c"OSSL_provider_init", &detail);
-                true
+                default
             }),
         };
         let mut off = Off::default();
@@ -91,13 +93,14 @@ impl Config {
                 Reason::BadConfig.raise(core, c"OSSL_provider_init", &detail);
             }
         }
-        if !switch(c"rsa") {
+        if !switch(c"rsa", true) {
             off.key_types.extend([KeyType::Rsa, KeyType::RsaPss]);
         }
         Self {
             fallback: core.config(c"fallback").unwrap_or_else(|| c"default".to_owned()),
             off,
-            rsa_private: switch(c"rsa-private"),
+            rsa_private: switch(c"rsa-private", true),
+            ciphers: switch(c"ciphers", false),
         }
     }
 }
@@ -160,7 +163,7 @@ mod tests {
     fn what_is_switched_off() {
         let mut off = Off::default();
         assert_eq!(off.add(c"ecdsa, X25519 rsa-signature,,nonsense\tdhx"), ["nonsense", "dhx"]);
-        let config = Config { fallback: c"default".to_owned(), off, rsa_private: true };
+        let config = Config { fallback: c"default".to_owned(), off, rsa_private: true, ciphers: false };
         let offered = |operation| config.offers(operation);
         assert!(
             !offered(Operation::Ecdsa) && !offered(Operation::RsaSignature) && !offered(Operation::X25519)

@@ -68,10 +68,12 @@ impl Context {
 
     /// The algorithms of an operation, or null; the flag is true when the answer may change later.
     pub(crate) fn query(&self, asked: c_int) -> (*const Algorithm, bool) {
-        if !matches!(
-            asked,
-            operation::KEYMGMT | operation::KEYEXCH | operation::SIGNATURE | operation::ASYM_CIPHER
-        ) {
+        let is_offered = match asked {
+            operation::CIPHER => self.config.ciphers,
+            operation::KEYMGMT | operation::KEYEXCH | operation::SIGNATURE | operation::ASYM_CIPHER => true,
+            _ => false,
+        };
+        if !is_offered {
             return (std::ptr::null(), false);
         }
         match self.find() {

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_int};
 
 use crate::config::{Config, Operation};
-use crate::exports::{asym_cipher, base, exchange, keymgmt, signature};
+use crate::exports::{asym_cipher, base, cipher, exchange, keymgmt, signature};
 use crate::ffi::bindings::{
-    Algorithm, Dispatch, asym_cipher as cipher_ids, keyexch as exchange_ids, keymgmt as key_ids, operation,
-    provider, signature as sig_ids,
+    Algorithm, Dispatch, asym_cipher as cipher_ids, cipher as symmetric_ids, keyexch as exchange_ids,
+    keymgmt as key_ids, operation, provider, signature as sig_ids,
 };
 use crate::ffi::fallback::{
-    ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType, SignatureFunctions, SignatureType,
+    CipherFunctions, CipherType, ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType,
+    SignatureFunctions, SignatureType,
 };
 
 /// The provider's own functions.
@@ -151,6 +152,33 @@ fn signature_of<R: signature::Row>(functions: &SignatureFunctions) -> Vec<Dispat
     table
 }
 
+/// The functions of a symmetric cipher. Its constants are told by the running core's own function, which takes no context.
+fn symmetric_table(cipher_type: CipherType, functions: &CipherFunctions) -> Vec<Dispatch> {
+    match cipher_type {
+        CipherType::Aes256Cbc => symmetric_of::<cipher::Aes256Cbc>(functions),
+    }
+}
+
+fn symmetric_of<R: cipher::Row>(functions: &CipherFunctions) -> Vec<Dispatch> {
+    vec![
+        Dispatch::new(symmetric_ids::CIPHER_NEWCTX, cipher::newctx::<R>),
+        Dispatch::new(symmetric_ids::CIPHER_FREECTX, cipher::freectx),
+        Dispatch::new(symmetric_ids::CIPHER_DUPCTX, cipher::dupctx),
+        Dispatch::new(symmetric_ids::CIPHER_ENCRYPT_INIT, cipher::encrypt_init),
+        Dispatch::new(symmetric_ids::CIPHER_DECRYPT_INIT, cipher::decrypt_init),
+        Dispatch::new(symmetric_ids::CIPHER_UPDATE, cipher::update),
+        Dispatch::new(symmetric_ids::CIPHER_FINAL, cipher::finish),
+        Dispatch::new(symmetric_ids::CIPHER_CIPHER, cipher::once),
+        Dispatch::new(symmetric_ids::CIPHER_GET_PARAMS, functions.constants()),
+        Dispatch::new(symmetric_ids::CIPHER_GETTABLE_PARAMS, cipher::gettable_params::<R>),
+        Dispatch::new(symmetric_ids::CIPHER_GET_CTX_PARAMS, cipher::get_ctx_params),
+        Dispatch::new(symmetric_ids::CIPHER_GETTABLE_CTX_PARAMS, cipher::gettable_ctx_params::<R>),
+        Dispatch::new(symmetric_ids::CIPHER_SET_CTX_PARAMS, cipher::set_ctx_params),
+        Dispatch::new(symmetric_ids::CIPHER_SETTABLE_CTX_PARAMS, cipher::settable_ctx_params::<R>),
+        Dispatch::END,
+    ]
+}
+
 /// RSA encryption.
 static RSA_CIPHERS: [Dispatch; 12] = [
     Dispatch::new(cipher_ids::ASYM_CIPHER_NEWCTX, asym_cipher::newctx),
@@ -177,6 +205,7 @@ pub(crate) struct Tables {
     exchanges: Vec<Algorithm>,
     signatures: Vec<Algorithm>,
     ciphers: Vec<Algorithm>,
+    symmetric: Vec<Algorithm>,
     key_types: Vec<KeyType>,
     _names: Vec<CString>,
     _functions: Vec<Cow<'static, [Dispatch]>>,
@@ -224,7 +253,13 @@ impl Tables {
         if let Some(listed) = fallback.ciphers().filter(|_| config.offers(Operation::RsaEncryption)) {
             ciphers.push(offer.row(&listed.names, &RSA_CIPHERS[..], c"warpdrive RSA encryption"));
         }
-        for list in [&mut keys, &mut exchanges, &mut signatures, &mut ciphers] {
+        let mut symmetric = Vec::new();
+        for cipher_type in CipherType::ALL {
+            let Some(listed) = fallback.symmetric(cipher_type).filter(|_| config.ciphers) else { continue };
+            let table = symmetric_table(cipher_type, listed.functions());
+            symmetric.push(offer.row(&listed.names, table, c"warpdrive ciphers"));
+        }
+        for list in [&mut keys, &mut exchanges, &mut signatures, &mut ciphers, &mut symmetric] {
             list.push(Algorithm::END);
         }
         Self {
@@ -232,6 +267,7 @@ impl Tables {
             exchanges,
             signatures,
             ciphers,
+            symmetric,
             key_types,
             _names: offer.names,
             _functions: offer.functions,
@@ -245,6 +281,7 @@ impl Tables {
             operation::KEYEXCH => &self.exchanges,
             operation::SIGNATURE => &self.signatures,
             operation::ASYM_CIPHER => &self.ciphers,
+            operation::CIPHER => &self.symmetric,
             _ => return std::ptr::null(),
         };
         if list.len() > 1 { list.as_ptr() } else { std::ptr::null() }

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 
 use warpdrive_provider::ffi::bindings::{
-    Algorithm, Dispatch, Item, Param, asym_cipher, core, digest, keyexch, keymgmt, operation, provider,
-    selection, signature,
+    Algorithm, Dispatch, Item, Param, asym_cipher, cipher, core, digest, keyexch, keymgmt, operation,
+    provider, selection, signature,
 };
 
 /// Numbers added after 3.0.
@@ -48,6 +48,7 @@ fn expected() -> BTreeMap<String, i64> {
         expected.insert(expression, i64::from(value));
     };
     number("OSSL_OP_DIGEST".into(), operation::DIGEST);
+    number("OSSL_OP_CIPHER".into(), operation::CIPHER);
     number("OSSL_OP_KEYMGMT".into(), operation::KEYMGMT);
     number("OSSL_OP_KEYEXCH".into(), operation::KEYEXCH);
     number("OSSL_OP_SIGNATURE".into(), operation::SIGNATURE);
@@ -61,6 +62,7 @@ fn expected() -> BTreeMap<String, i64> {
         core::NUMBERS,
         provider::NUMBERS,
         digest::NUMBERS,
+        cipher::NUMBERS,
         keymgmt::NUMBERS,
         keyexch::NUMBERS,
         signature::NUMBERS,

@@ -1,52 +1,71 @@
 //! The ciphers' front door.
 
+use std::time::Instant;
+
+use zeroize::Zeroize as _;
+
 use super::hardware::{Ask, Core};
 use super::{Outcome, Verdict, core};
+use crate::Reason;
+use crate::memory;
 use crate::queue::inflight::Flight;
 use crate::request::cipher::{AesCbcKey, BLOCK_LEN_BYTES, Direction, MAX_LEN_BYTES};
-use crate::{Algorithm, Reason};
 
-/// AES-256-CBC without padding. `iv`: 16 bytes. `input` and `output`: equally long, a multiple of 16 bytes, 16 to
-/// [`MAX_LEN_BYTES`]. The next initialisation vector of a longer message is the last 16 bytes of cipher text, in either
-/// direction.
+/// AES-256-CBC without padding. `iv`: 16 bytes. `len_bytes` of text: a multiple of 16, 16 to [`MAX_LEN_BYTES`]. The next
+/// initialisation vector of a longer message is the last 16 bytes of cipher text, in either direction.
 ///
-/// `check` is given what the device wrote and says whether it is right (a `bool` will do): the core knows no AES. `software` runs
-/// at most once, on the calling thread, and only when no hardware answer is delivered; `output` is then untouched.
+/// `text`, called when a device is at hand, appends the text to an empty buffer with room for it. `accept` is given the text
+/// and what the device made of it, both of the request's own memory, so that a caller's input and output may be the same; it
+/// says whether that is right (a `bool` will do: the core knows no AES), and takes it if so: what it accepts is delivered.
+/// `software` runs at most once, on the calling thread, and only when nothing was accepted.
 pub fn aes_cbc<S, V: Into<Verdict>>(
     key: &AesCbcKey,
     direction: Direction,
     iv: &[u8],
-    input: &[u8],
-    output: &mut [u8],
-    check: impl FnOnce(&[u8]) -> V,
+    len_bytes: usize,
+    text: impl FnOnce(&mut Vec<u8>),
+    accept: impl FnOnce(&[u8], &[u8]) -> V,
     software: impl FnOnce() -> S,
 ) -> Outcome<(), S> {
-    core().aes_cbc(key, direction, iv, (input, output), |answer| check(answer).into(), software)
+    core().aes_cbc(
+        (key, direction, iv),
+        len_bytes,
+        text,
+        |text, answer| accept(text, answer).into(),
+        software,
+    )
 }
 
 impl Core {
     pub(super) fn aes_cbc<S>(
         &self,
-        key: &AesCbcKey,
-        direction: Direction,
-        iv: &[u8],
-        (input, output): (&[u8], &mut [u8]),
-        check: impl FnOnce(&[u8]) -> Verdict,
+        (key, direction, iv): (&AesCbcKey, Direction, &[u8]),
+        len_bytes: usize,
+        text: impl FnOnce(&mut Vec<u8>),
+        accept: impl FnOnce(&[u8], &[u8]) -> Verdict,
         software: impl FnOnce() -> S,
     ) -> Outcome<(), S> {
-        let ask = Ask::of(Algorithm::Aes256Cbc, input.len());
+        let ask = Ask::of_cipher(direction, len_bytes);
         let attempt = || {
-            let whole = input.len() % BLOCK_LEN_BYTES == 0 && (1..=MAX_LEN_BYTES).contains(&input.len());
-            if !whole || iv.len() != BLOCK_LEN_BYTES || output.len() != input.len() {
+            let start = Instant::now();
+            let whole = len_bytes % BLOCK_LEN_BYTES == 0 && (1..=MAX_LEN_BYTES).contains(&len_bytes);
+            if !whole || iv.len() != BLOCK_LEN_BYTES {
                 return Err(Reason::Unsupported);
             }
             let (device, queue) = self.acquire(&ask)?;
+            let mut copy = memory::take(len_bytes);
+            text(&mut copy);
+            if copy.len() != len_bytes {
+                copy.zeroize();
+                return Err(Reason::Unsupported);
+            }
             let flight = self.fly(&ask, &device, &queue, |device| {
-                Flight::aes_cbc(key, direction, iv, input, device.cipher_form())
+                Flight::aes_cbc(key, direction, iv, copy, device.cipher_form())
             })?;
-            let answer = self.judged(&ask, &device, &queue, flight.cipher_answer())?;
-            self.settled(&ask, &device, check(answer.bytes()))?;
-            output.copy_from_slice(answer.bytes());
+            let ciphered = self.judged(&ask, &device, &queue, flight.cipher_answer())?;
+            self.settled(&ask, &device, accept(ciphered.text(), ciphered.answer()))?;
+            drop(ciphered);
+            self.costs.note_hardware(ask.class, start.elapsed());
             Ok(())
         };
         self.answered(&ask, attempt, software)

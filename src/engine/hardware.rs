@@ -49,6 +49,12 @@ impl Ask {
         Self { algorithm, class, flight: class, len_bytes, work: Work::of(algorithm) }
     }
 
+    /// A request of a cipher; who runs it notes what it cost as a whole.
+    pub(super) fn of_cipher(direction: Direction, len_bytes: usize) -> Self {
+        let ask = Self::of(Algorithm::Aes256Cbc, len_bytes);
+        Self { class: Class::of_cipher(direction, len_bytes), ..ask }
+    }
+
     /// A request that takes several flights; who runs it notes what it cost as a whole.
     pub(super) fn of_several_flights(algorithm: Algorithm, len_bytes: usize) -> Self {
         Self { flight: Class::of(algorithm, len_bytes, false), ..Self::of(algorithm, len_bytes) }
@@ -377,7 +383,7 @@ impl Core {
             Work::Cipher => {
                 let key = known::cipher::key().map_err(|_| Reason::Unsupported)?;
                 let (iv, input) = known::cipher::question();
-                Ok(Flight::aes_cbc(&key, Direction::Encrypt, &iv, &input, device.cipher_form()))
+                Ok(Flight::aes_cbc(&key, Direction::Encrypt, &iv, input, device.cipher_form()))
             }
             pkey => known::pkey::question(pkey).ok_or(Reason::Unsupported),
         }
@@ -400,7 +406,7 @@ fn right(device: &Device, work: Work, flight: Box<Flight>) -> bool {
                 output.get(..sizes.produced).is_some_and(|text| known::inflate_right(sizes.consumed, text))
             })
         }
-        Work::Cipher => flight.cipher_answer().is_ok_and(|answer| known::cipher::right(answer.bytes())),
+        Work::Cipher => flight.cipher_answer().is_ok_and(|answer| known::cipher::right(answer.answer())),
         pkey => flight.pkey_answer().is_ok_and(|answer| known::pkey::right(pkey, answer.bytes())),
     }
 }

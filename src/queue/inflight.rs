@@ -40,15 +40,12 @@ struct Region {
 unsafe impl Send for Region {}
 
 impl Region {
-    /// `len_bytes` zero bytes. `secret`: erase them on drop; others come from memory that may have been in use before, and
-    /// are zeroed so that a device that says more than it wrote says nothing of an earlier request.
+    /// `len_bytes` zero bytes. `secret`: erase them on drop. They come from memory that may have been in use before, and are
+    /// zeroed so that a device that says more than it wrote says nothing of an earlier request.
     fn zeroed(len_bytes: usize, secret: bool) -> Self {
-        if secret {
-            return Self::of(vec![0; len_bytes], true);
-        }
         let mut bytes = memory::take(len_bytes);
         bytes.resize(len_bytes, 0);
-        Self::of(bytes, false)
+        Self::of(bytes, secret)
     }
 
     fn of(bytes: Vec<u8>, secret: bool) -> Self {
@@ -94,9 +91,8 @@ impl Drop for Region {
         let mut bytes = unsafe { self.as_vec() };
         if self.secret {
             erase(&mut bytes);
-        } else {
-            memory::give(bytes);
         }
+        memory::give(bytes);
     }
 }
 
@@ -215,20 +211,21 @@ impl Flight {
         ))
     }
 
-    /// AES-256-CBC. `iv`: 16 bytes; `input`: whole blocks; both copied.
+    /// AES-256-CBC. `iv`: 16 bytes, copied; `text`: whole blocks.
     pub(crate) fn aes_cbc(
         key: &AesCbcKey,
         direction: Direction,
         iv: &[u8],
-        input: &[u8],
+        text: Vec<u8>,
         form: sec::Form,
     ) -> Box<Self> {
         let (key, iv) = (Arc::clone(key.material()), Region::of(iv.to_vec(), false));
+        let len = text.len();
         Self::new(
             Operation::AesCbc { form, direction, key, iv },
             // Only plain text is a secret.
-            Input::Owned(Region::of(input.to_vec(), direction == Direction::Encrypt)),
-            Output::Owned(Region::zeroed(input.len(), direction == Direction::Decrypt)),
+            Input::Owned(Region::of(text, direction == Direction::Encrypt)),
+            Output::Owned(Region::zeroed(len, direction == Direction::Decrypt)),
         )
     }
 
@@ -323,17 +320,17 @@ impl Flight {
         }
     }
 
-    /// The answer of [`Self::aes_cbc`]: as long as its input.
+    /// The answer of [`Self::aes_cbc`].
     /// # Errors
     /// [`Fault`] of the completed descriptor.
-    pub(crate) fn cipher_answer(self: Box<Self>) -> Result<Answered, Fault> {
+    pub(crate) fn cipher_answer(self: Box<Self>) -> Result<Ciphered, Fault> {
         let Operation::AesCbc { form, direction, key, iv } = &self.operation else {
             return Err(Fault::Impossible);
         };
         self.as_aes_cbc(*form, *direction, key, iv).decode(&self.completed)?;
-        match self.output {
-            Output::Owned(region) => Ok(Answered { said: Answer::Written, region, start: 0 }),
-            Output::Caller(_) => Err(Fault::Impossible),
+        match (self.input, self.output) {
+            (Input::Owned(text), Output::Owned(answer)) => Ok(Ciphered { text, answer }),
+            _ => Err(Fault::Impossible),
         }
     }
 
@@ -456,7 +453,26 @@ impl Flight {
     }
 }
 
-/// The result of a public-key operation or a cipher, erased on drop.
+/// What a cipher was given and what it answered, equally long. The plain text of the two is erased on drop.
+#[derive(Debug)]
+pub(crate) struct Ciphered {
+    text: Region,
+    answer: Region,
+}
+
+impl Ciphered {
+    /// What the device read.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.text.bytes()
+    }
+
+    /// What the device wrote.
+    pub(crate) fn answer(&self) -> &[u8] {
+        self.answer.bytes()
+    }
+}
+
+/// The result of a public-key operation, erased on drop.
 #[derive(Debug)]
 pub(crate) struct Answered {
     /// What the descriptor says.

@@ -2,6 +2,7 @@
 
 pub(crate) mod asym_cipher;
 pub(crate) mod base;
+pub(crate) mod cipher;
 pub(crate) mod exchange;
 mod key_parts;
 pub(crate) mod keymgmt;

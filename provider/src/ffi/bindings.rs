@@ -169,6 +169,8 @@ pub mod operation {
 
     /// `OSSL_OP_DIGEST`.
     pub const DIGEST: c_int = 1;
+    /// `OSSL_OP_CIPHER`.
+    pub const CIPHER: c_int = 2;
     /// `OSSL_OP_KEYMGMT`.
     pub const KEYMGMT: c_int = 10;
     /// `OSSL_OP_KEYEXCH`.
@@ -271,6 +273,27 @@ functions! {
         DIGEST_FREECTX = 6, Freectx(Ctx);
         DIGEST_DUPCTX = 7, Dupctx(Ctx) -> Ctx;
         DIGEST_SET_CTX_PARAMS = 9, SetCtxParams(Ctx, ParamsIn) -> c_int;
+    }
+}
+
+functions! {
+    /// Functions of a symmetric cipher. Where bytes and their length come twice they are the key, then the initialisation
+    /// vector.
+    cipher {
+        CIPHER_NEWCTX = 1, Newctx(Raw) -> Ctx;
+        CIPHER_ENCRYPT_INIT = 2, EncryptInit(Ctx, BytesIn, usize, BytesIn, usize, ParamsIn) -> c_int;
+        CIPHER_DECRYPT_INIT = 3, DecryptInit(Ctx, BytesIn, usize, BytesIn, usize, ParamsIn) -> c_int;
+        CIPHER_UPDATE = 4, Update(Ctx, BytesOut, *mut usize, usize, BytesIn, usize) -> c_int;
+        CIPHER_FINAL = 5, Final(Ctx, BytesOut, *mut usize, usize) -> c_int;
+        CIPHER_CIPHER = 6, Cipher(Ctx, BytesOut, *mut usize, usize, BytesIn, usize) -> c_int;
+        CIPHER_FREECTX = 7, Freectx(Ctx);
+        CIPHER_DUPCTX = 8, Dupctx(Ctx) -> Ctx;
+        CIPHER_GET_PARAMS = 9, GetParams(ParamsOut) -> c_int;
+        CIPHER_GET_CTX_PARAMS = 10, GetCtxParams(Ctx, ParamsOut) -> c_int;
+        CIPHER_SET_CTX_PARAMS = 11, SetCtxParams(Ctx, ParamsIn) -> c_int;
+        CIPHER_GETTABLE_PARAMS = 12, GettableParams(Raw) -> ParamsIn;
+        CIPHER_GETTABLE_CTX_PARAMS = 13, GettableCtxParams(Ctx, Raw) -> ParamsIn;
+        CIPHER_SETTABLE_CTX_PARAMS = 14, SettableCtxParams(Ctx, Raw) -> ParamsIn;
     }
 }
 

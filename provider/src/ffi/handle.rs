@@ -119,6 +119,33 @@ impl<'a> Input<'a> {
         (self.pointer, self.len)
     }
 
+    /// Bytes.
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// True when nothing was given.
+    pub(crate) fn is_null(self) -> bool {
+        self.pointer.is_null()
+    }
+
+    /// The first `len` bytes, or all there are.
+    pub(crate) fn first(self, len: usize) -> Self {
+        Self { len: len.min(self.len), ..self }
+    }
+
+    /// What follows the first `len` bytes.
+    pub(crate) fn skip(self, len: usize) -> Self {
+        let len = len.min(self.len);
+        Self { pointer: self.pointer.wrapping_add(len), len: self.len - len, ..self }
+    }
+
+    /// Appends the bytes, none for a null pointer.
+    pub(crate) fn append_to(self, to: &mut Vec<u8>) {
+        // SAFETY: the slice ends before this function returns, and `to` is Rust's own memory.
+        to.extend_from_slice(unsafe { self.bytes() }.unwrap_or_default());
+    }
+
     /// The bytes; none for a null pointer.
     ///
     /// # Safety
@@ -181,6 +208,43 @@ impl<'a> Output<'a> {
         (self.pointer, self.len, self.size)
     }
 
+    /// True when both the buffer and the place for its length are there, and the buffer has room for `len` bytes.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        !self.pointer.is_null() && !self.len.is_null() && self.size >= len
+    }
+
+    /// Whether the first `len` bytes of the buffer share none with `input`.
+    pub(crate) fn is_apart(&self, len: usize, input: Input<'_>) -> bool {
+        let (output, input, input_len) = (self.pointer.addr(), input.pointer.addr(), input.len);
+        output.saturating_add(len) <= input || input.saturating_add(input_len) <= output
+    }
+
+    /// Whether the buffer is the memory of `input`.
+    pub(crate) fn is_in_place(&self, input: Input<'_>) -> bool {
+        std::ptr::eq(self.pointer, input.pointer)
+    }
+
+    /// What follows the first `at` bytes, with a length of its own.
+    pub(crate) fn rest<'b>(&'b mut self, at: usize, len: &'b mut usize) -> Output<'b> {
+        let at = at.min(self.size);
+        let pointer = self.pointer.wrapping_add(at);
+        Output { pointer, len, size: self.size - at, lent: std::marker::PhantomData }
+    }
+
+    /// The length as it stands.
+    pub(crate) fn told(&self) -> usize {
+        // SAFETY: `new`'s promise: null or the caller's own variable.
+        unsafe { self.len.as_ref() }.copied().unwrap_or(0)
+    }
+
+    /// Says that `len` bytes were given.
+    pub(crate) fn tell(&mut self, len: usize) {
+        // SAFETY: as above.
+        if let Some(place) = unsafe { self.len.as_mut() } {
+            *place = len;
+        }
+    }
+
     /// Gives the caller `bytes`; false, and nothing written, when there is no room.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
         self.put_part(bytes, bytes.len())
@@ -234,6 +298,38 @@ impl<'a> Output<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn miri_parts_of_a_buffer() {
+        let mut room = *b"abcdefgh";
+        let input = Input::from(&room[2..6]);
+        assert_eq!(
+            (input.len(), input.first(9).len(), input.skip(9).len(), input.skip(3).len()),
+            (4, 4, 0, 1)
+        );
+        let mut copy = b"x".to_vec();
+        input.skip(1).first(2).append_to(&mut copy);
+        assert_eq!(copy, b"xde");
+        let (start, mut told) = (room.as_mut_ptr(), 7);
+        let place = &raw mut told;
+        // SAFETY: eight bytes of room.
+        let at = |offset, size| unsafe { Output::new(start.wrapping_add(offset), place, size) };
+        // SAFETY: four of them.
+        let input = unsafe { Input::new(start.wrapping_add(2), 4) };
+        assert!(at(2, 4).is_in_place(input) && !at(1, 4).is_in_place(input));
+        for (offset, len, apart) in [(0, 2, true), (0, 3, false), (2, 4, false), (5, 1, false), (6, 2, true)]
+        {
+            assert_eq!(at(offset, 8 - offset).is_apart(len, input), apart, "{offset} {len}");
+        }
+        let mut output = at(0, 8);
+        assert!(output.has_room(8) && !output.has_room(9));
+        let mut part_told = 0;
+        assert!(output.rest(6, &mut part_told).put(b"XY"));
+        assert!(!output.rest(7, &mut part_told).put(b"XY"));
+        assert_eq!((part_told, output.told()), (2, 7));
+        output.tell(8);
+        assert_eq!((told, room), (8, *b"abcdefXY"));
+    }
 
     #[test]
     fn miri_a_secret_length_writes_what_is_good_and_no_more() {

@@ -92,12 +92,23 @@ impl Scratch {
 
     /// `program` in this folder with the provider configured.
     pub fn command(&self, program: impl AsRef<OsStr>, devices: Devices) -> Command {
-        let mut command = self.stock("timeout");
-        command.args(["--signal=KILL", TIME_LIMIT]);
-        if devices == Devices::Simulated {
-            command.arg(&built().simulator).args(["run", "--hw", "v3", "--"]);
+        match devices {
+            Devices::None => self.command_below(&[], program),
+            Devices::Simulated => self.simulated(&["--hw", "v3"], program),
         }
+    }
+
+    /// As [`Self::command`], with simulated devices of the caller's choice: options of `uacce-sim run`.
+    pub fn simulated(&self, options: &[&str], program: impl AsRef<OsStr>) -> Command {
+        let simulator = built().simulator.to_str().unwrap();
+        self.command_below(&[&[simulator, "run"], options, &["--"]].concat(), program)
+    }
+
+    fn command_below(&self, above: &[&str], program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.stock("timeout");
         command
+            .args(["--signal=KILL", TIME_LIMIT])
+            .args(above)
             .arg(program)
             .env("OPENSSL_CONF", self.file("openssl.cnf"))
             .env("OPENSSL_MODULES", self.file("modules"))

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "calls the default provider's functions")]
 
 mod asym_cipher;
+mod cipher;
 mod digest;
 mod exchange;
 mod key;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use once_cell::race::OnceBox;
 
 pub(crate) use asym_cipher::{AsymCipherContext, AsymCipherFunctions, CipherParameters};
+pub(crate) use cipher::{CipherContext, CipherFunctions, CipherType};
 pub(crate) use digest::{Digest, DigestContext};
 pub(crate) use exchange::{ExchangeContext, ExchangeFunctions, ExchangeType};
 pub(crate) use key::{Generation, Key, KeyFunctions, KeyType};
@@ -79,6 +81,7 @@ pub(crate) struct Fallback {
     exchanges: Vec<(ExchangeType, Listed<ExchangeFunctions>)>,
     signatures: Vec<(SignatureType, Listed<SignatureFunctions>)>,
     digests: OnceBox<Vec<Digest>>,
+    symmetric: Vec<(CipherType, Listed<CipherFunctions>)>,
     ciphers: Option<Listed<AsymCipherFunctions>>,
     query: provider::QueryOperation,
     unquery: Option<provider::UnqueryOperation>,
@@ -150,11 +153,24 @@ impl Fallback {
                 ciphers = functions.map(|functions| Listed { names: names.to_owned(), functions });
             }
         });
+        let mut symmetric: Vec<(CipherType, Listed<CipherFunctions>)> = Vec::new();
+        each(operation::CIPHER, &mut |names, table| {
+            for cipher_type in CipherType::ALL {
+                let is_new = symmetric.iter().all(|(known, _)| *known != cipher_type);
+                if lists(names, cipher_type.name()) && is_new {
+                    // SAFETY: the provider's table for a symmetric cipher.
+                    let functions = unsafe { CipherFunctions::copy(table) };
+                    let names = names.to_owned();
+                    symmetric.extend(functions.map(|functions| (cipher_type, Listed { names, functions })));
+                }
+            }
+        });
         Some(Arc::new(Self {
             context,
             keys,
             exchanges,
             signatures,
+            symmetric,
             ciphers,
             digests: OnceBox::new(),
             query,
@@ -193,6 +209,11 @@ impl Fallback {
             // SAFETY: the provider's function with the provider's context; the caller's promise.
             unsafe { capabilities(self.context, capability.as_ptr(), Some(callback), argument) }
         })
+    }
+
+    /// Names and functions of a symmetric cipher.
+    pub(crate) fn symmetric(&self, cipher_type: CipherType) -> Option<&Listed<CipherFunctions>> {
+        self.symmetric.iter().find(|(known, _)| *known == cipher_type).map(|(_, cipher)| cipher)
     }
 
     /// Names and functions of RSA encryption.
