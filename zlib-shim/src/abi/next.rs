@@ -90,6 +90,8 @@ pub(crate) struct Deflater {
     settings: Settings,
     /// `deflate` was called since the last reset.
     ran: bool,
+    /// It was asked to end.
+    finishing: bool,
     /// Its last output did not fit the caller's room.
     interrupted: bool,
     charge: Charge,
@@ -109,9 +111,14 @@ impl Deflater {
             strategy: Strategy::try_from(settings.strategy).unwrap_or_default(),
         };
         match deflate::init(&mut strm, config) {
-            ReturnCode::Ok => {
-                Ok(Self { strm, settings, ran: false, interrupted: false, charge: settings.charge() })
-            }
+            ReturnCode::Ok => Ok(Self {
+                strm,
+                settings,
+                ran: false,
+                finishing: false,
+                interrupted: false,
+                charge: settings.charge(),
+            }),
             _ => Err(OutOfMemory),
         }
     }
@@ -128,7 +135,7 @@ impl Deflater {
             *self = Self::new(settings)?;
             return Ok(());
         }
-        (self.ran, self.interrupted) = (false, false);
+        (self.ran, self.finishing, self.interrupted) = (false, false, false);
         let _ = deflate::reset(self.stream());
         if self.settings != settings {
             let strategy = Strategy::try_from(settings.strategy).unwrap_or_default();
@@ -155,7 +162,10 @@ impl Deflater {
         let code = deflate::deflate(self.stream(), flush);
         let (consumed, _) = take_back(&mut self.strm, io, lent);
         // What it refuses leaves it as it was.
-        self.ran |= matches!(code, ReturnCode::Ok | ReturnCode::StreamEnd);
+        if matches!(code, ReturnCode::Ok | ReturnCode::StreamEnd) {
+            self.ran = true;
+            self.finishing |= flush == DeflateFlush::Finish;
+        }
         self.interrupted = self.pending().0 != 0;
         (code as c_int, consumed)
     }
@@ -253,8 +263,13 @@ impl Deflater {
         }
         // SAFETY: `copy` succeeded, so it initialised the stream; DeflateStream has z_stream's layout (asserted there).
         let strm = unsafe { copy.as_ptr().cast::<z_stream>().read() };
-        let Self { settings, ran, interrupted, .. } = *self;
-        Ok(Self { strm, settings, ran, interrupted, charge: settings.charge() })
+        let Self { settings, ran, finishing, interrupted, .. } = *self;
+        Ok(Self { strm, settings, ran, finishing, interrupted, charge: settings.charge() })
+    }
+
+    /// It was asked to end, and may have begun to.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.finishing
     }
 
     /// What `deflateEnd` would say: the engine holds an unfinished stream.

@@ -8,13 +8,9 @@
 //! hardware segment starts and ends on a byte boundary and refers only to its own plain text; a software part is given
 //! the last 32 KiB as its dictionary, which is exactly what the decoder has. So any part may come from either side.
 
-#[cfg(any(test, fuzzing))]
-mod calls;
-#[cfg(any(test, fuzzing))]
-mod fake;
 mod segments;
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod tests;
 mod verify;
 
 use std::ffi::{c_int, c_uint};
@@ -484,7 +480,7 @@ impl<A: Accelerator> Deflate<A> {
             return Z_OK;
         }
         match self.mode {
-            Mode::Software(engine) if engine.has_run() => engine.end(),
+            Mode::Software(engine) if engine.is_finishing() => engine.end(),
             _ => Z_DATA_ERROR,
         }
     }

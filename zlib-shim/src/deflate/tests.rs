@@ -1,5 +1,9 @@
 //! The routing machine against a scripted accelerator, judged by stock zlib.
 #![expect(unsafe_code, reason = "stock zlib is C")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod fake;
 
 use std::ffi::c_int;
 
@@ -7,8 +11,9 @@ use warpdrive::Reason;
 use warpdrive::config::Verify;
 use warpdrive::request::compress::Wrapper;
 
-use super::calls::{Did, play};
-use super::fake::{Counts, Fake, Lie};
+pub(crate) use self::calls::fuzzed;
+use self::calls::{Did, play};
+use self::fake::{Counts, Fake, Lie};
 use super::{Deflate, Parameters};
 use crate::abi::io::Io;
 use crate::abi::next::{Deflater, Settings};

@@ -16,28 +16,28 @@ use crate::testing::Random;
 use crate::wrapper;
 
 #[derive(Default)]
-pub(super) struct Counts {
-    pub(super) hardware: u64,
-    pub(super) software: u64,
+pub(crate) struct Counts {
+    pub(crate) hardware: u64,
+    pub(crate) software: u64,
     /// Answers that failed their check.
-    pub(super) wrong: u64,
-    pub(super) doubts: u64,
-    pub(super) noted: Vec<(Reason, u64, u64)>,
+    pub(crate) wrong: u64,
+    pub(crate) doubts: u64,
+    pub(crate) noted: Vec<(Reason, u64, u64)>,
 }
 
 impl Counts {
-    pub(super) fn noted(&self, reason: Reason) -> u64 {
+    pub(crate) fn noted(&self, reason: Reason) -> u64 {
         self.noted.iter().filter(|n| n.0 == reason).map(|n| n.2).sum()
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.hardware + self.software + self.noted.iter().map(|n| n.2).sum::<u64>()
     }
 }
 
 /// What the accelerator does wrong without a word.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Lie {
+pub(crate) enum Lie {
     None,
     /// One bit of its output.
     Output,
@@ -47,30 +47,30 @@ pub(super) enum Lie {
 
 /// An accelerator made of the software engine.
 #[derive(Clone)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     random: Rc<Random>,
-    pub(super) counts: Rc<RefCell<Counts>>,
+    pub(crate) counts: Rc<RefCell<Counts>>,
     /// `preview`'s answer.
-    pub(super) route: Result<(), Reason>,
+    pub(crate) route: Result<(), Reason>,
     /// `preview` says now and then that there is no device at the moment.
-    pub(super) absent_percent: usize,
-    pub(super) failing_percent: usize,
-    pub(super) expanding_percent: usize,
-    pub(super) lie: Lie,
-    pub(super) verify: Verify,
-    pub(super) parallel: usize,
-    pub(super) min_bytes: usize,
-    pub(super) stream_bytes: usize,
-    pub(super) limits: DeflateLimits,
+    pub(crate) absent_percent: usize,
+    pub(crate) failing_percent: usize,
+    pub(crate) expanding_percent: usize,
+    pub(crate) lie: Lie,
+    pub(crate) verify: Verify,
+    pub(crate) parallel: usize,
+    pub(crate) min_bytes: usize,
+    pub(crate) stream_bytes: usize,
+    pub(crate) limits: DeflateLimits,
     /// The device knows windows below 32 KiB.
-    pub(super) narrow: bool,
-    pub(super) most_ahead: Rc<Cell<usize>>,
+    pub(crate) narrow: bool,
+    pub(crate) most_ahead: Rc<Cell<usize>>,
     /// Inputs that a timed-out device still reads.
     held: Rc<RefCell<Vec<Arc<Vec<u8>>>>>,
 }
 
 impl Fake {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             random: Rc::new(Random::new(seed)),
             counts: Rc::default(),

@@ -14,7 +14,7 @@ use warpdrive::memory::Charge;
 use warpdrive::request::compress::Wrapper;
 
 use super::fake::{Fake, Lie};
-use super::{Deflate, MANY_BYTES, Parameters, rank};
+use super::super::{Deflate, MANY_BYTES, Parameters, rank};
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::{
