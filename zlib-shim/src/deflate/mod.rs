@@ -494,6 +494,13 @@ impl<A: Accelerator> Deflate<A> {
         if level != self.parameters.settings.level {
             self.tune = None;
         }
+        // zlib ends a block with the old parameters, if there is any difference; else the caller's buffer may be anything.
+        let Settings { level: old_level, strategy: old_strategy, .. } = self.parameters.settings;
+        let method = |level: c_int| (level != 0, level > 3);
+        let ends = (method(level), strategy) != (method(old_level), old_strategy) && self.last_flush != FRESH;
+        if ends && !self.done {
+            self.last_flush = Z_BLOCK;
+        }
         if self.wake().is_err() {
             return Z_MEM_ERROR;
         }
@@ -513,10 +520,6 @@ impl<A: Accelerator> Deflate<A> {
             }
             return code;
         }
-        // zlib writes here only if it must compress with the old parameters; else the caller's buffer may be anything.
-        let Settings { level: old_level, strategy: old_strategy, .. } = self.parameters.settings;
-        let method = |level: c_int| (level != 0, level > 3);
-        let writes = (method(level), strategy) != (method(old_level), old_strategy) && self.last_flush != FRESH;
         // What was taken so far keeps the old parameters.
         if self.compress_fifo().is_err() {
             return Z_MEM_ERROR;
@@ -528,7 +531,7 @@ impl<A: Accelerator> Deflate<A> {
                 return Z_MEM_ERROR;
             }
         }
-        if writes && !io.has_null() {
+        if ends && !io.has_null() {
             // What does not fit follows with the next call.
             self.pending.drain(io);
         }

@@ -584,11 +584,25 @@ fn fuzzed_inputs_agree_with_stock_zlib() {
     assert!(inputs > 20, "{inputs}");
 }
 
+/// Says which stream it was, wherever the test fails.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("in seed {}", self.0);
+        }
+    }
+}
+
+/// WARPDRIVE_INFLATE_CASES: how many.
 #[test]
 fn random_streams_agree_with_stock_zlib() {
     let cases = std::env::var("WARPDRIVE_INFLATE_CASES").map_or(10_000, |text| text.parse().unwrap());
     let (mut pieces, mut failed, mut vague) = (0, 0, 0);
-    for seed in 0..cases {
+    let first = std::env::var("WARPDRIVE_INFLATE_FIRST").map_or(0, |text| text.parse().unwrap());
+    for seed in first..first + cases {
+        let _told = Told(seed);
         let did = differential(seed, TINY, 60_000);
         (pieces, failed, vague) = (pieces + did.0, failed + did.1, vague + did.2);
     }
