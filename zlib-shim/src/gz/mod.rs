@@ -159,8 +159,8 @@ impl GzFile {
             Side::Reader(reader) => reader.is_fresh(),
             Side::Writer(writer) => writer.is_fresh(),
         };
-        // zlib doubles the size in 32 bits.
-        if !fresh || len > u32::MAX as usize / 2 {
+        // Large pieces of a file that is written as it is pass no buffer. zlib doubles the size in 32 bits.
+        if !fresh || self.position != 0 || len > u32::MAX as usize / 2 {
             return -1;
         }
         self.buffer_bytes = Some(len.max(8));

@@ -153,7 +153,8 @@ impl Opened {
     }
 
     fn get_byte(&self) -> Answer {
-        (call!(self, gzgetc(self.handle)).into(), Vec::new())
+        let got = call!(self, gzgetc(self.handle));
+        (got.into(), u8::try_from(got).into_iter().collect())
     }
 
     fn push_back(&self, byte: c_int) -> Answer {
@@ -196,7 +197,6 @@ impl Opened {
 fn both(files: &[Opened; 2], what: &str, call: impl Fn(&Opened) -> Answer) -> Answer {
     let [ours, stock] = files;
     let (seen, expected) = (call(ours), call(stock));
-    if std::env::var_os("CALLS").is_some() { println!("{what} {} {} {:?} | {} {:?}", seen.0, seen.1.len(), ours.state(), expected.0, stock.state()); }
     assert!(seen == expected, "{what}: {} {:.60?}, stock {} {:.60?}", seen.0, seen.1, expected.0, expected.1);
     assert_eq!(ours.state(), stock.state(), "(ours, stock) after {what}");
     seen
@@ -445,6 +445,8 @@ fn read(random: &Random, bytes: &[u8], whole: bool) {
     }
     let mut calls = if whole { random.below(60) } else { 0 };
     // What 1.2.13 does with a byte pushed back before anything was read.
+    let direct = !bytes.starts_with(&[0x1f, 0x8b]);
+    let there = if whole { stock_read(bytes) } else { Vec::new() };
     let (mut begun, mut waits) = (false, false);
     while calls != 0 {
         calls -= 1;
@@ -453,7 +455,7 @@ fn read(random: &Random, bytes: &[u8], whole: bool) {
             continue;
         }
         begun = kind < 4 || (begun && !(5..8).contains(&kind));
-        if !read_something(random, &files, kind, pipe, &mut waits) {
+        if !read_something(random, &files, kind, (pipe, direct, &there), &mut waits) {
             _ = files.map(Opened::close);
             return;
         }
@@ -471,6 +473,12 @@ fn read(random: &Random, bytes: &[u8], whole: bool) {
     };
     let (seen, expected) = (read_rest(&files[0]), read_rest(&files[1]));
     let (ours, stock) = (files[0].state(), files[1].state());
+    if ours.2 == Z_BUF_ERROR && seen.len() > expected.len() {
+        // 1.2.13 loses the end of a match, and sometimes the error, where the file is cut and its buffer just full.
+        assert!(matches!(stock.2, Z_OK | Z_BUF_ERROR) && seen.starts_with(&expected), "{ours:?} {stock:?}");
+        _ = files.map(Opened::close);
+        return;
+    }
     if matches!(ours.2, Z_OK | Z_BUF_ERROR) || stock.2 != ours.2 {
         assert_eq!(ours, stock, "(ours, stock) at the end");
         assert!(seen == expected, "read otherwise");
@@ -485,21 +493,44 @@ fn read(random: &Random, bytes: &[u8], whole: bool) {
     assert_eq!(a.close(), b.close(), "gzclose (ours, stock)");
 }
 
-/// False: stock zlib found no room for a byte that ours took back; from there on they differ.
-fn read_something(random: &Random, files: &[Opened; 2], kind: usize, pipe: bool, waits: &mut bool) -> bool {
+/// A call that reads. Where stock zlib gives other bytes than ours, ours must be those that are there. False: it did.
+fn both_read(files: &[Opened; 2], what: &str, there: &[u8], call: impl Fn(&Opened) -> Answer) -> bool {
+    let from = files[0].state().0;
+    let (seen, expected) = (call(&files[0]), call(&files[1]));
+    if seen == expected {
+        assert_eq!(files[0].state(), files[1].state(), "(ours, stock) after {what}");
+        return true;
+    }
+    // 1.2.13 forgets a seek that waits when gzdirect is asked, for one.
+    let from = usize::try_from(from).unwrap().min(there.len());
+    assert!(there[from..].starts_with(&seen.1), "{what} from {from}: {} {:.60?}, stock {}", seen.0, seen.1, expected.0);
+    false
+}
+
+/// False: stock zlib found no room for a byte that ours took back, or other bytes; from there on they differ.
+fn read_something(
+    random: &Random,
+    files: &[Opened; 2],
+    kind: usize,
+    (pipe, direct, there): (bool, bool, &[u8]),
+    waits: &mut bool,
+) -> bool {
     *waits &= (5..=7).contains(&kind) || kind > 8;
     match kind {
         0 | 1 => {
             let len = random.length([100, 5000, 500_000][random.below(3)]);
-            both(files, &format!("gzread {len}"), |file| file.read(len));
+            return both_read(files, "gzread", there, |file| file.read(len));
         }
-        2 => _ = both(files, "gzgetc", Opened::get_byte),
+        2 => return both_read(files, "gzgetc", there, Opened::get_byte),
         3 => {
             let len = 1 + random.length(2000);
-            both(files, "gzgets", |file| file.get_line(len));
+            return both_read(files, "gzgets", there, |file| file.get_line(len));
         }
         4 => {
             let byte = c_int::try_from(random.below(257)).unwrap() - 1;
+            // What is pushed back is what was there, so that it can be told what must come.
+            let at = usize::try_from(files[0].state().0).unwrap();
+            let byte = if byte < 0 || at > there.len() { byte } else { there[at - 1].into() };
             let (ours, stock) = (files[0].push_back(byte), files[1].push_back(byte));
             if ours != stock {
                 assert!(ours.0 == i64::from(byte) && stock.0 == -1, "gzungetc {ours:?} {stock:?}");
@@ -516,15 +547,17 @@ fn read_something(random: &Random, files: &[Opened; 2], kind: usize, pipe: bool,
             // waits, and which one waits depends on the buffer.
             let known = past == 0 || target <= at;
             let fails = target < 0 || (pipe && target < at) || whence == libc::SEEK_END;
-            if known && !(fails && *waits) {
+            // Beyond the end of a file that is as it is, 1.2.13 finds bytes that were never there.
+            let inside = target <= there.len() as i64 || !direct;
+            if known && inside && !(fails && *waits) {
                 *waits = true;
-                both(files, &format!("gzseek {} {whence}", sign * offset), |file| file.seek(sign * offset, whence));
+                both(files, "gzseek", |file| file.seek(sign * offset, whence));
             }
         }
         7 => _ = both(files, "gzrewind", Opened::rewind),
         8 => {
             let (size, items) = (1 + random.below(20), random.length(3000));
-            both(files, "gzfread", |file| file.read_items(size, items));
+            return both_read(files, "gzfread", there, |file| file.read_items(size, items));
         }
         9 => _ = both(files, "gzclearerr", Opened::clear),
         10 => _ = both(files, "gzdirect", Opened::is_direct),
@@ -542,7 +575,8 @@ fn read_something(random: &Random, files: &[Opened; 2], kind: usize, pipe: bool,
 #[test]
 fn random_files_as_stock_zlib_s() {
     let cases = std::env::var("WARPDRIVE_GZ_CASES").map_or(2000, |text| text.parse().unwrap());
-    for seed in 0..cases {
+    let first = std::env::var("WARPDRIVE_GZ_FIRST").map_or(0, |text| text.parse().unwrap());
+    for seed in first..first + cases {
         println!("{seed}");
         let random = Random::new(seed);
         let material = sample(&Random::new(seed + 1), random.length(3000));
