@@ -34,3 +34,15 @@ mod wrapper;
 pub fn fuzz_inflate(data: &[u8]) {
     inflate::tests::fuzzed(data);
 }
+
+/// The fuzz target `deflate`: sequences of calls, with device faults, judged by stock zlib.
+#[cfg(fuzzing)]
+pub fn fuzz_deflate(data: &[u8]) {
+    deflate::tests::fuzzed(data);
+}
+
+/// The fuzz target `gz`: files written and read, hostile ones too, against stock zlib.
+#[cfg(all(fuzzing, feature = "gz"))]
+pub fn fuzz_gz(data: &[u8]) {
+    gz::tests::fuzzed(data);
+}

@@ -15,7 +15,7 @@ use zlib_rs::inflate::{self, InflateConfig, InflateStream, Window};
 use zlib_rs::{DeflateFlush, InflateFlush, ReturnCode};
 
 use super::io::Io;
-use super::{Z_DATA_ERROR, Z_MEM_ERROR, Z_OK, Z_STREAM_ERROR, pool};
+use super::{Z_BUF_ERROR, Z_DATA_ERROR, Z_MEM_ERROR, Z_OK, Z_STREAM_ERROR, pool};
 
 /// The engine could not get its memory.
 #[derive(Debug)]
@@ -90,6 +90,10 @@ pub(crate) struct Deflater {
     settings: Settings,
     /// `deflate` was called since the last reset.
     ran: bool,
+    /// It was asked to end.
+    finishing: bool,
+    /// Its last output did not fit the caller's room.
+    interrupted: bool,
     charge: Charge,
 }
 
@@ -107,7 +111,14 @@ impl Deflater {
             strategy: Strategy::try_from(settings.strategy).unwrap_or_default(),
         };
         match deflate::init(&mut strm, config) {
-            ReturnCode::Ok => Ok(Self { strm, settings, ran: false, charge: settings.charge() }),
+            ReturnCode::Ok => Ok(Self {
+                strm,
+                settings,
+                ran: false,
+                finishing: false,
+                interrupted: false,
+                charge: settings.charge(),
+            }),
             _ => Err(OutOfMemory),
         }
     }
@@ -119,11 +130,12 @@ impl Deflater {
 
     /// Starts anew with `settings`, keeping the memory when it fits.
     pub(crate) fn renew(&mut self, settings: Settings) -> Result<(), OutOfMemory> {
-        if !self.has_room_of(settings) {
+        // Reset, the engine (0.6.8) forgets bytes that wait and not where they began: room that the next stream misses.
+        if !self.has_room_of(settings) || self.pending().0 != 0 {
             *self = Self::new(settings)?;
             return Ok(());
         }
-        self.ran = false;
+        (self.ran, self.finishing, self.interrupted) = (false, false, false);
         let _ = deflate::reset(self.stream());
         if self.settings != settings {
             let strategy = Strategy::try_from(settings.strategy).unwrap_or_default();
@@ -144,12 +156,17 @@ impl Deflater {
     /// One `deflate` call. Returns zlib's code and the bytes consumed.
     pub(crate) fn run(&mut self, io: &mut Io<'_>, flush: c_int) -> (c_int, usize) {
         let Ok(flush) = DeflateFlush::try_from(flush) else { return (Z_STREAM_ERROR, 0) };
-        self.ran = true;
         let lent = lend(&mut self.strm, io);
         // What does not fit the call's 32-bit lengths follows in the next.
         let flush = if (lent.0 as usize) < io.avail_in() { DeflateFlush::NoFlush } else { flush };
         let code = deflate::deflate(self.stream(), flush);
         let (consumed, _) = take_back(&mut self.strm, io, lent);
+        // What it refuses leaves it as it was.
+        if matches!(code, ReturnCode::Ok | ReturnCode::StreamEnd) {
+            self.ran = true;
+            self.finishing |= flush == DeflateFlush::Finish;
+        }
+        self.interrupted = self.pending().0 != 0;
         (code as c_int, consumed)
     }
 
@@ -186,6 +203,7 @@ impl Deflater {
         let lent = lend(&mut self.strm, io);
         let code = deflate::params(self.stream(), settings.engine_level(), new);
         let (consumed, _) = take_back(&mut self.strm, io, lent);
+        self.interrupted = self.pending().0 != 0;
         if code == ReturnCode::Ok {
             self.settings = settings;
         }
@@ -216,8 +234,12 @@ impl Deflater {
         self.stream().bits_used()
     }
 
-    /// `bits` at most 16.
+    /// `bits` at most 16. As in zlib, `Z_BUF_ERROR` where there may be no room for them; the engine (0.6.8) does not look.
     pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
+        let most = 1 << (self.settings.mem_level + 6);
+        if self.interrupted || self.pending().0 + size_of::<u64>() > most {
+            return Z_BUF_ERROR;
+        }
         deflate::prime(self.stream(), bits, value) as c_int
     }
 
@@ -241,7 +263,13 @@ impl Deflater {
         }
         // SAFETY: `copy` succeeded, so it initialised the stream; DeflateStream has z_stream's layout (asserted there).
         let strm = unsafe { copy.as_ptr().cast::<z_stream>().read() };
-        Ok(Self { strm, settings: self.settings, ran: self.ran, charge: self.settings.charge() })
+        let Self { settings, ran, finishing, interrupted, .. } = *self;
+        Ok(Self { strm, settings, ran, finishing, interrupted, charge: settings.charge() })
+    }
+
+    /// It was asked to end, and may have begun to.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.finishing
     }
 
     /// What `deflateEnd` would say: the engine holds an unfinished stream.

@@ -9,8 +9,8 @@
 //! the last 32 KiB as its dictionary, which is exactly what the decoder has. So any part may come from either side.
 
 mod segments;
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod tests;
 mod verify;
 
 use std::ffi::{c_int, c_uint};
@@ -30,12 +30,8 @@ use crate::pending::Pending;
 use crate::tally::Tally;
 use crate::{engines, wrapper};
 
-/// Less plain text than this in one go is not worth a trip to the device.
-pub(crate) const THRESHOLD_BYTES: usize = 64 << 10;
 /// Plain text copied and checksummed at a time, so that the second pass finds it in the cache.
 const COPY_BYTES: usize = 32 << 10;
-/// So little plain text waits without an engine, or is told to another engine as its history in next to no time.
-const CHEAP_BYTES: usize = 1 << 10;
 /// Engines and buffers of all streams below this are no reason to do with less: eight engines.
 const MANY_BYTES: usize = 3 << 20;
 /// `last_flush` of a stream that has not been called yet, and of one whose output buffer was too small.
@@ -123,6 +119,7 @@ pub(crate) struct Deflate<A> {
 
 impl<A: Accelerator> Deflate<A> {
     pub(crate) fn new(accelerator: A, parameters: Parameters) -> Self {
+        let segment_bytes = accelerator.limits().first_segment;
         Self {
             accelerator,
             parameters,
@@ -142,7 +139,7 @@ impl<A: Accelerator> Deflate<A> {
             data_type: Z_UNKNOWN,
             tune: None,
             end_bits: 0,
-            segment_bytes: segments::FIRST_SEGMENT_BYTES,
+            segment_bytes,
             failures: 0,
             tally: Tally::default(),
         }
@@ -156,6 +153,7 @@ impl<A: Accelerator> Deflate<A> {
         if io.avail_out() == 0 {
             return Z_BUF_ERROR;
         }
+        let before = (io.avail_in(), io.avail_out());
         let old_flush = std::mem::replace(&mut self.last_flush, flush);
         let had_pending = !self.pending.is_empty();
         if had_pending {
@@ -170,7 +168,7 @@ impl<A: Accelerator> Deflate<A> {
         } else if io.avail_in() == 0
             && rank(flush) <= rank(old_flush)
             && flush != Z_FINISH
-            && !matches!(self.mode, Mode::Software(_))
+            && !self.engine_tells()
         {
             return Z_BUF_ERROR;
         }
@@ -184,10 +182,19 @@ impl<A: Accelerator> Deflate<A> {
             }
         }
         match self.advance(io, flush) {
-            // The engine does not know that this call delivered something.
-            Ok(Z_BUF_ERROR) if had_pending && io.avail_in() == 0 => Z_OK,
+            // The engine does not know what this call took and delivered besides.
+            Ok(Z_BUF_ERROR) if io.avail_in() == 0 && before != (0, io.avail_out()) => Z_OK,
             Ok(code) => code,
             Err(OutOfMemory) => Z_MEM_ERROR,
+        }
+    }
+
+    /// Whether the engine knows best if a call without input has anything to do: it holds output, or has been called. One that
+    /// has just taken the stream over does not know of the flushes before it.
+    fn engine_tells(&mut self) -> bool {
+        match &mut self.mode {
+            Mode::Software(engine) => engine.has_run() || engine.pending() != (0, 0),
+            _ => false,
         }
     }
 
@@ -224,7 +231,7 @@ impl<A: Accelerator> Deflate<A> {
     /// Lets the engine go between two flushes, when memory is worth more than the time to make another.
     fn rest(&mut self, flush: c_int) {
         let Mode::Software(engine) = &mut self.mode else { return };
-        let cheap = self.len_bytes <= CHEAP_BYTES as u64 && memory::held_bytes() > MANY_BYTES;
+        let cheap = self.len_bytes <= self.accelerator.limits().cheap as u64 && memory::held_bytes() > MANY_BYTES;
         let waits = !self.pending.is_empty() || engine.pending() != (0, 0);
         if waits || self.has_dictionary || !(cheap || memory::is_short()) {
             return;
@@ -251,22 +258,24 @@ impl<A: Accelerator> Deflate<A> {
 
     /// Whether an undecided stream may gather `incoming` more bytes before it chooses.
     fn may_wait(&self, incoming: usize) -> bool {
-        if self.fifo.len().saturating_add(incoming) > THRESHOLD_BYTES {
+        let limits = self.accelerator.limits();
+        if self.fifo.len().saturating_add(incoming) > limits.threshold {
             return false;
         }
         // The first few bytes cost less here than in an engine. Once something waits beyond them, it waits for the
         // threshold; before that, only if hardware could come of it.
         let waiting = self.fifo.len();
-        waiting > CHEAP_BYTES
-            || waiting + incoming <= CHEAP_BYTES
-            || self.candidate(segments::FIRST_SEGMENT_BYTES).is_ok()
+        waiting > limits.cheap
+            || waiting + incoming <= limits.cheap
+            || self.candidate(limits.first_segment).is_ok()
     }
 
     /// Chooses a side for a stream that has `incoming` bytes more at hand.
     pub(crate) fn route(&self, incoming: usize, flush: c_int) -> Result<(), Reason> {
         let len_bytes = self.fifo.len().saturating_add(incoming);
-        if len_bytes < THRESHOLD_BYTES && !(flush == Z_FINISH && self.is_large_enough(len_bytes)) {
-            self.candidate(THRESHOLD_BYTES)?;
+        let threshold = self.accelerator.limits().threshold;
+        if len_bytes < threshold && !(flush == Z_FINISH && self.is_large_enough(len_bytes)) {
+            self.candidate(threshold)?;
             return Err(Reason::Small);
         }
         self.candidate(len_bytes)?;
@@ -456,7 +465,7 @@ impl<A: Accelerator> Deflate<A> {
         self.len_bytes = 0;
         self.data_type = Z_UNKNOWN;
         self.tune = None;
-        self.segment_bytes = segments::FIRST_SEGMENT_BYTES;
+        self.segment_bytes = self.accelerator.limits().first_segment;
         self.failures = 0;
     }
 
@@ -471,7 +480,7 @@ impl<A: Accelerator> Deflate<A> {
             return Z_OK;
         }
         match self.mode {
-            Mode::Software(engine) if engine.has_run() => engine.end(),
+            Mode::Software(engine) if engine.is_finishing() => engine.end(),
             _ => Z_DATA_ERROR,
         }
     }
@@ -484,6 +493,13 @@ impl<A: Accelerator> Deflate<A> {
         }
         if level != self.parameters.settings.level {
             self.tune = None;
+        }
+        // zlib ends a block with the old parameters, if there is any difference; else the caller's buffer may be anything.
+        let Settings { level: old_level, strategy: old_strategy, .. } = self.parameters.settings;
+        let method = |level: c_int| (level != 0, level > 3);
+        let ends = (method(level), strategy) != (method(old_level), old_strategy) && self.last_flush != FRESH;
+        if ends && !self.done {
+            self.last_flush = Z_BLOCK;
         }
         if self.wake().is_err() {
             return Z_MEM_ERROR;
@@ -511,7 +527,13 @@ impl<A: Accelerator> Deflate<A> {
         self.parameters.settings.level = level;
         self.parameters.settings.strategy = strategy;
         if matches!(self.mode, Mode::Hardware) && self.suitable().is_none() {
-            return code_of(self.enter_software(Reason::Unsupported));
+            if let Err(OutOfMemory) = self.enter_software(Reason::Unsupported) {
+                return Z_MEM_ERROR;
+            }
+        }
+        if ends && !io.has_null() {
+            // What does not fit follows with the next call.
+            self.pending.drain(io);
         }
         Z_OK
     }
@@ -612,14 +634,13 @@ impl<A: Accelerator> Deflate<A> {
 
     /// `deflateBound`: zlib's own number, which every path here keeps.
     pub(crate) fn bound(&self, len_bytes: usize) -> usize {
-        let Settings { window_bits, mem_level, .. } = self.parameters.settings;
         let wrapper_len = match self.parameters.wrapper {
             Wrapper::Raw => 0,
             Wrapper::Zlib if self.has_dictionary => 10,
             Wrapper::Zlib => 6,
             Wrapper::Gzip => 18 + self.header.as_ref().map_or(0, wrapper::gzip_header_extra_len),
         };
-        crate::bound::of_stream(len_bytes, window_bits, mem_level, wrapper_len)
+        crate::bound::of_stream(len_bytes, self.parameters.settings, wrapper_len)
     }
 
     /// `deflateCopy`: an independent stream in the same state.
@@ -648,13 +669,6 @@ impl<A: Accelerator> Deflate<A> {
 /// Strength of a flush: a call without input must ask for more than the one before it. The stream's own marks lie below.
 fn rank(flush: c_int) -> c_int {
     if flush == Z_BLOCK { 1 } else { 2 * flush }
-}
-
-fn code_of(result: Result<(), OutOfMemory>) -> c_int {
-    match result {
-        Ok(()) => Z_OK,
-        Err(OutOfMemory) => Z_MEM_ERROR,
-    }
 }
 
 /// The last `len` bytes, or all.

@@ -10,19 +10,13 @@ use warpdrive::request::compress::{DeflateSegment, DeflatedSegment, Window};
 use warpdrive::{Outcome, Reason};
 
 use super::verify::{self, Proof};
-use super::{Deflate, INTERRUPTED, Mode, THRESHOLD_BYTES, last};
+use super::{Deflate, INTERRUPTED, Mode, last};
 use crate::abi::io::Io;
 use crate::abi::next::OutOfMemory;
 use crate::abi::{Z_FINISH, Z_FULL_FLUSH, Z_NO_FLUSH, Z_OK, Z_STREAM_END, Z_SYNC_FLUSH, Z_UNKNOWN};
 use crate::accelerator::Accelerator;
 use crate::{engines, wrapper};
 
-/// A stream of small writes is cut at first here, then at twice that, up to [`LAST_SEGMENT_BYTES`]: segments have no
-/// history, and 1 MiB costs 0.1 to 0.4 % of size where 256 KiB costs 0.3 to 1.4 %.
-pub(super) const FIRST_SEGMENT_BYTES: usize = 256 << 10;
-const LAST_SEGMENT_BYTES: usize = 1 << 20;
-/// Shortest piece of a large write that is cut up for several queues: below this, history is worth more than time.
-const PIECE_BYTES: usize = 512 << 10;
 /// A byte of plain text at the device, its copy and room for its output.
 const HELD_PER_BYTE: usize = 3;
 /// The device wants lengths in multiples of this for segments that are not the last (zip §3.3).
@@ -87,6 +81,7 @@ impl<A: Accelerator> Deflate<A> {
     /// Cuts what is at hand into segments and sends them: small writes gather, a large one goes to the device in several
     /// pieces at a time. Sends nothing when there is not enough at hand.
     fn send_pieces(&mut self, io: &mut Io<'_>, flush: c_int, out: &mut Batch<A>) -> Result<(), OutOfMemory> {
+        let limits = self.accelerator.limits();
         loop {
             let at_hand = self.fifo.len().saturating_add(io.avail_in());
             let (full, limit) = self.plan(at_hand);
@@ -100,11 +95,11 @@ impl<A: Accelerator> Deflate<A> {
             let len = self.fifo.len();
             let at_end = flush != Z_NO_FLUSH && io.avail_in() == 0;
             let whole = out.is_empty() && flush == Z_FINISH && self.is_large_enough(len);
-            if len < full && !(at_end && (len >= THRESHOLD_BYTES || whole)) {
+            if len < full && !(at_end && (len >= limits.threshold || whole)) {
                 return Ok(());
             }
-            if at_hand < 2 * PIECE_BYTES {
-                self.segment_bytes = (self.segment_bytes * 2).min(LAST_SEGMENT_BYTES);
+            if at_hand < 2 * limits.piece {
+                self.segment_bytes = (self.segment_bytes * 2).min(limits.last_segment);
             }
             let sent = self.send(out.len());
             out.push_back(sent);
@@ -114,8 +109,8 @@ impl<A: Accelerator> Deflate<A> {
     /// For so much plain text at hand: the length of the next segment, and how many may be under way.
     fn plan(&self, at_hand: usize) -> (usize, usize) {
         let budget = if memory::is_short() { 0 } else { self.accelerator.stream_bytes() / HELD_PER_BYTE };
-        let lanes = self.accelerator.parallel();
-        let pieces = at_hand.div_ceil(LAST_SEGMENT_BYTES).max(lanes.min(at_hand / PIECE_BYTES));
+        let (lanes, limits) = (self.accelerator.parallel(), self.accelerator.limits());
+        let pieces = at_hand.div_ceil(limits.last_segment).max(lanes.min(at_hand / limits.piece));
         let piece = at_hand.div_ceil(pieces.max(1)).next_multiple_of(GRAIN_BYTES);
         let lanes = lanes.min(budget / piece.max(1));
         if lanes > 1 && pieces > 1 {
@@ -161,7 +156,7 @@ impl<A: Accelerator> Deflate<A> {
 
     /// Compresses everything in the fifo: by the device what is worth it, the rest by the engine.
     pub(super) fn compress_fifo(&mut self) -> Result<(), OutOfMemory> {
-        if matches!(self.mode, Mode::Hardware) && self.fifo.len() >= THRESHOLD_BYTES {
+        if matches!(self.mode, Mode::Hardware) && self.fifo.len() >= self.accelerator.limits().threshold {
             let sent = self.send(0);
             self.receive(sent, &mut VecDeque::new())?;
         }
@@ -280,7 +275,7 @@ impl<A: Accelerator> Deflate<A> {
         if self.failures < PATIENCE {
             return Ok(false);
         }
-        let reason = self.candidate(THRESHOLD_BYTES).err().unwrap_or(Reason::DeviceError);
+        let reason = self.candidate(self.accelerator.limits().threshold).err().unwrap_or(Reason::DeviceError);
         self.enter_software(reason)?;
         Ok(true)
     }

@@ -6,6 +6,8 @@
 
 mod mode;
 mod read;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod tests;
 mod write;
 
 use std::ffi::{CString, c_int};
@@ -157,8 +159,8 @@ impl GzFile {
             Side::Reader(reader) => reader.is_fresh(),
             Side::Writer(writer) => writer.is_fresh(),
         };
-        // zlib doubles the size in 32 bits.
-        if !fresh || len > u32::MAX as usize / 2 {
+        // Large pieces of a file that is written as it is pass no buffer. zlib doubles the size in 32 bits.
+        if !fresh || self.position != 0 || len > u32::MAX as usize / 2 {
             return -1;
         }
         self.buffer_bytes = Some(len.max(8));
@@ -233,8 +235,9 @@ impl GzFile {
             return -1;
         }
         let target = if relative { self.tell().checked_add(offset) } else { Some(offset) };
-        let Some(target) = target.filter(|&target| target >= 0) else { return -1 };
+        // As in zlib, a seek that fails forgets the one that waits.
         self.skip = 0;
+        let Some(target) = target.filter(|&target| target >= 0) else { return -1 };
         let distance = target - self.position;
         if let Side::Reader(reader) = &mut self.side {
             // A file that is read as it is can be sought itself, if it is a file.

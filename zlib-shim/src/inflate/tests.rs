@@ -242,7 +242,7 @@ trait Library {
     fn set_dictionary(&mut self, dictionary: &[u8]) -> c_int;
     fn sync(&mut self, input: &[u8]) -> (c_int, usize);
     /// Functions that change nothing a caller could see.
-    fn meddle(&mut self, random: &Random, delivered: &[u8], finishes: bool);
+    fn meddle(&mut self, random: &Random, delivered: &[u8], windowless: bool);
     fn adler(&self) -> u64;
     fn message(&self) -> Option<String>;
 }
@@ -312,7 +312,7 @@ impl Library for Ours {
         (code, input.len() - io.avail_in())
     }
 
-    fn meddle(&mut self, random: &Random, delivered: &[u8], finishes: bool) {
+    fn meddle(&mut self, random: &Random, delivered: &[u8], windowless: bool) {
         match random.below(6) {
             0 => {
                 let copy = self.stream.copy().unwrap();
@@ -323,7 +323,7 @@ impl Library for Ours {
                 // A preset dictionary lies before what was delivered.
                 let last = &delivered[delivered.len().saturating_sub(window.len())..];
                 // Whoever finishes needs no window at the end, and zlib keeps none.
-                assert!(window.len() <= 32 << 10 && (finishes || window.ends_with(last)));
+                assert!(window.len() <= 32 << 10 && (windowless || window.ends_with(last)));
             }
             2 => assert_eq!(self.stream.validate(true), Z_OK),
             3 => assert_eq!(self.stream.prime(0, 0), Z_OK),
@@ -376,7 +376,8 @@ fn drive(library: &mut dyn Library, input: &[u8], dictionary: &[u8], habits: Hab
     let (mut synced, mut after_sync) = (None, false);
     let code = loop {
         if random.chance(habits.meddling) {
-            library.meddle(&random, &output, habits.finishing != 0);
+            // Of a call that met damage the engine (0.6.8) does not keep what it delivered.
+            library.meddle(&random, &output, habits.finishing != 0 || after_sync);
         }
         let left = input.len() - used;
         let give = random.length(habits.largest_piece).max(habits.least_piece).min(left);
@@ -584,11 +585,25 @@ fn fuzzed_inputs_agree_with_stock_zlib() {
     assert!(inputs > 20, "{inputs}");
 }
 
+/// Says which stream it was, wherever the test fails.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("in seed {}", self.0);
+        }
+    }
+}
+
+/// WARPDRIVE_INFLATE_CASES: how many.
 #[test]
 fn random_streams_agree_with_stock_zlib() {
     let cases = std::env::var("WARPDRIVE_INFLATE_CASES").map_or(10_000, |text| text.parse().unwrap());
     let (mut pieces, mut failed, mut vague) = (0, 0, 0);
-    for seed in 0..cases {
+    let first = std::env::var("WARPDRIVE_INFLATE_FIRST").map_or(0, |text| text.parse().unwrap());
+    for seed in first..first + cases {
+        let _told = Told(seed);
         let did = differential(seed, TINY, 60_000);
         (pieces, failed, vague) = (pieces + did.0, failed + did.1, vague + did.2);
     }
