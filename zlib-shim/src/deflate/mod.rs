@@ -156,9 +156,9 @@ impl<A: Accelerator> Deflate<A> {
         if io.avail_out() == 0 {
             return Z_BUF_ERROR;
         }
+        let offered = (io.avail_in(), io.avail_out());
         let old_flush = std::mem::replace(&mut self.last_flush, flush);
-        let had_pending = !self.pending.is_empty();
-        if had_pending {
+        if !self.pending.is_empty() {
             self.pending.drain(io);
             if io.avail_out() == 0 {
                 self.last_flush = INTERRUPTED;
@@ -184,8 +184,8 @@ impl<A: Accelerator> Deflate<A> {
             }
         }
         match self.advance(io, flush) {
-            // The engine does not know that this call delivered something.
-            Ok(Z_BUF_ERROR) if had_pending && io.avail_in() == 0 => Z_OK,
+            // The engine knows neither what this call delivered nor what the hardware part took.
+            Ok(Z_BUF_ERROR) if (io.avail_in(), io.avail_out()) != offered => Z_OK,
             Ok(code) => code,
             Err(OutOfMemory) => Z_MEM_ERROR,
         }
