@@ -191,6 +191,8 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.mode = if io.avail_out() >= limits.large {
             Mode::Hardware(Box::new(Hardware::new(self.wrapper(), self.checksum, limits, None)))
         } else {
+            // What ends before it has shown its length was short, whatever lay behind it.
+            self.why = Reason::Small;
             Mode::Probe(Box::default())
         };
         None

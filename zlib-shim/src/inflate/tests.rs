@@ -721,6 +721,23 @@ fn callers_of_little_stay_in_software() {
     assert!(counts.noted.iter().filter(|noted| noted.0 == Reason::Small).count() >= 3);
 }
 
+/// git offers the rest of a pack for each of its objects: a look at the header, then room for all.
+#[test]
+fn a_short_stream_before_much_else_is_small() {
+    let plain = sample(&Random::new(12), 10_000);
+    let (mut input, bits) = packed(&plain, Wrapper::Zlib);
+    let len = input.len();
+    input.resize(len + 300_000, 7);
+    let fake = Fake::new(1, PRODUCT);
+    let mut ours = Ours::new(&fake, bits);
+    let mut output = vec![0; plain.len()];
+    let (_, consumed, produced) = ours.inflate(&input, &mut output[..32], Z_NO_FLUSH);
+    let (code, used, _) = ours.inflate(&input[consumed..], &mut output[produced..], Z_FINISH);
+    assert_eq!((code, consumed + used), (Z_STREAM_END, len));
+    assert!(output == plain);
+    assert_eq!(fake.counts.borrow().noted, [(Reason::Small, 1, 10_000)]);
+}
+
 #[test]
 fn input_is_the_caller_s_until_its_text_is_delivered() {
     let plain = sample(&Random::new(6), 1_000_000);
