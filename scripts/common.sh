@@ -48,7 +48,8 @@ need_packages() {
         as_root=(sudo)
     fi
     step "installing ${missing[*]}"
-    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends -qq)
+    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install --yes
+        --no-install-recommends -qq)
     "${install[@]}" "${missing[@]}" >&2 2>/dev/null </dev/null && return 0
     "${as_root[@]}" apt-get update -qq </dev/null >&2 &&
         "${install[@]}" "${missing[@]}" >&2 </dev/null ||
@@ -77,6 +78,14 @@ need_unpacked() {
             dpkg-deb --extract "${package}"_*.deb "$directory") || give_up "could not fetch $package"
         touch "$directory/.$package"
     done
+}
+
+# The library packages that unpacked packages need, as those say themselves; LLVM, which PostgreSQL loads for long queries only, is not.
+unpacked_libraries() {
+    local package
+    for package in "$@"; do
+        dpkg-deb --field "$target/packages/archives/${package}"_*.deb Depends Pre-Depends
+    done | sed 's/^[A-Z][A-Za-z-]*: //' | tr ',' '\n' | sed 's/[|(:].*//; s/ //g' | grep '^lib' | grep -v '^libllvm' | sort -u
 }
 
 # CPython's own tests, in the version of the system's python3 (which run_packages brings).

@@ -96,8 +96,9 @@ impl Core {
     }
 
     pub(super) fn preview_of(&self, ask: &Ask) -> Result<(), Reason> {
-        let devices = self.route(ask, Instant::now())?;
-        let good = devices.iter().find(|device| device.set(ask.work).health.good());
+        let now = Instant::now();
+        let devices = self.route(ask, now)?;
+        let good = devices.iter().find(|device| self.admitted(device, ask.work, now));
         self.judge(
             ask,
             good.map_or(route::Device::Paused, |_| route::Device::Ready),

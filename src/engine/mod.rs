@@ -55,7 +55,8 @@ impl From<bool> for Verdict {
 }
 
 /// Says, without counting, where a request of `algorithm` with `len_bytes` of payload would go now: `Ok` hardware,
-/// `Err` software and why. For front doors that must choose before they have gathered a request. Cheap; opens nothing.
+/// `Err` software and why. For front doors that must choose before they have gathered a request. Cheap; opens nothing, but for
+/// a known question to a device that failed: who always asks first would otherwise never learn that it is good again.
 /// # Errors
 /// The reason software would be counted under.
 pub fn preview(algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {

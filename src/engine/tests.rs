@@ -597,6 +597,23 @@ fn a_wrong_result_is_thrown_away_and_three_known_answers_are_wanted() {
     assert_eq!(probes.load(Ordering::SeqCst), 4);
 }
 
+/// A stream asks first and sends nothing to a device that is paused: its asking alone must bring the device back.
+#[test]
+fn a_paused_device_comes_back_for_callers_that_only_ask() {
+    let lab = Lab::new(vec![zip_v3()]);
+    let core = impatient(&lab);
+    let plain: Vec<u8> = (0..=250).cycle().take(70_000).collect();
+    let ask = || core.preview(Algorithm::Deflate, plain.len());
+    assert_eq!(ask(), Ok(()));
+    lab.behave(|device, _, _| device.set_status(1, 1));
+    assert!(compress(&core, plain.clone()).is_none());
+    lab.behave_well();
+    assert_eq!(ask(), Err(Reason::Paused));
+    wait_until(|| ask().is_ok());
+    assert!(compress(&core, plain.clone()).is_some());
+    assert_eq!(counts(&core, "deflate"), (1, only("reset", 1)));
+}
+
 /// The same wrong answer, with the request to blame: software, and the device goes on as before.
 #[test]
 fn a_bad_input_is_no_fault_of_the_device() {

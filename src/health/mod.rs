@@ -96,6 +96,7 @@ impl<P> Health<P> {
     }
 
     /// What [`Self::admit`] would say, changing nothing.
+    #[cfg(test)]
     pub(crate) fn good(&self) -> bool {
         matches!(recover(self.inner.lock()).phase, Phase::Good)
     }

@@ -155,8 +155,7 @@ impl<A: Accelerator> Deflate<A> {
         }
         let before = (io.avail_in(), io.avail_out());
         let old_flush = std::mem::replace(&mut self.last_flush, flush);
-        let had_pending = !self.pending.is_empty();
-        if had_pending {
+        if !self.pending.is_empty() {
             self.pending.drain(io);
             if io.avail_out() == 0 {
                 self.last_flush = INTERRUPTED;
@@ -182,7 +181,7 @@ impl<A: Accelerator> Deflate<A> {
             }
         }
         match self.advance(io, flush) {
-            // The engine does not know what this call took and delivered besides.
+            // The engine knows neither what this call delivered nor what the hardware part took.
             Ok(Z_BUF_ERROR) if io.avail_in() == 0 && before != (0, io.avail_out()) => Z_OK,
             Ok(code) => code,
             Err(OutOfMemory) => Z_MEM_ERROR,

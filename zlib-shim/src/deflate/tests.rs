@@ -69,6 +69,8 @@ fn run(stream: &mut Deflate<Fake>, input: &[u8], chunk: usize, flush: c_int, roo
             let code = stream.deflate(&mut io, flush);
             let (left_in, left_out) = (io.avail_in(), io.avail_out());
             assert!(matches!(code, Z_OK | Z_STREAM_END | Z_BUF_ERROR), "{code}");
+            let moved = left_in != rest.len() || left_out != room;
+            assert!(code != Z_BUF_ERROR || !moved, "an error for a call that moved something");
             rest = &rest[rest.len() - left_in..];
             output.extend_from_slice(&buffer[..room - left_out]);
             match flush {
@@ -175,6 +177,20 @@ fn two_failures_in_a_row_end_in_software_with_nothing_lost() {
     assert_eq!(counts.hardware, 0);
     assert!(counts.software < 1 << 20);
     assert_eq!(counts.bytes(), input.len() as u64);
+}
+
+/// Perl's loop ends at the first code that is not `Z_OK`: the call in which the stream changes sides took its input.
+#[test]
+fn the_call_that_changes_sides_is_a_good_one() {
+    let input = sample(&Random::new(8), 3_000_000);
+    for seed in 0..12 {
+        let mut fake = Fake::new(seed);
+        (fake.failing_percent, fake.parallel) = (60, 4);
+        let (parameters, window_bits) = parameters(Wrapper::Raw, 6, 15, 0);
+        let mut stream = Deflate::new(fake, parameters);
+        let output = run(&mut stream, &input, 16 << 10, Z_NO_FLUSH, 1 << 20);
+        assert!(stock_inflate(&output, window_bits, input.len()).1 == input);
+    }
 }
 
 #[test]

@@ -191,6 +191,8 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.mode = if io.avail_out() >= limits.large {
             Mode::Hardware(Box::new(Hardware::new(self.wrapper(), self.checksum, limits, None)))
         } else {
+            // What ends before it has shown its length was short, whatever lay behind it.
+            self.why = Reason::Small;
             Mode::Probe(Box::default())
         };
         None
@@ -269,7 +271,9 @@ impl<A: InflateAccelerator> Inflate<A> {
             let wants = (limits.large..=REPEATED_MAX_BYTES).contains(&probe.delivered);
             // Much at hand; or a large piece once more.
             let again = io.avail_in() >= limits.large && probe.consumed.len() >= limits.large / 2;
-            if wants && (again || io.avail_in() >= limits.promotion) {
+            // A look at the beginning, and now room for more: as if this were the first call.
+            let looked = probe.delivered < limits.large && io.avail_in().min(io.avail_out()) >= limits.large;
+            if looked || wants && (again || io.avail_in() >= limits.promotion) {
                 if let Err(why) = self.accelerator.preview(wrapper, io.avail_in()) {
                     self.pin(why);
                     return self.run_software(io, flush);

@@ -736,6 +736,42 @@ fn callers_of_little_stay_in_software() {
     assert!(counts.noted.iter().filter(|noted| noted.0 == Reason::Small).count() >= 3);
 }
 
+/// git offers the rest of a pack for each of its objects: a look at the header, then room for all.
+#[test]
+fn a_short_stream_before_much_else_is_small() {
+    let plain = sample(&Random::new(12), 10_000);
+    let (mut input, bits) = packed(&plain, Wrapper::Zlib);
+    let len = input.len();
+    input.resize(len + 300_000, 7);
+    let fake = Fake::new(1, PRODUCT);
+    let mut ours = Ours::new(&fake, bits);
+    let mut output = vec![0; plain.len()];
+    let (_, consumed, produced) = ours.inflate(&input, &mut output[..32], Z_NO_FLUSH);
+    let (code, used, _) = ours.inflate(&input[consumed..], &mut output[produced..], Z_FINISH);
+    assert_eq!((code, consumed + used), (Z_STREAM_END, len));
+    assert!(output == plain);
+    assert_eq!(fake.counts.borrow().noted, [(Reason::Small, 1, 10_000)]);
+}
+
+/// git reads a loose object so, however long it is.
+#[test]
+fn a_look_at_the_header_and_then_room_for_all_is_the_device_s() {
+    let plain = sample(&Random::new(12), 1_500_000);
+    for wrapper in [Wrapper::Zlib, Wrapper::Gzip] {
+        let (input, bits) = packed(&plain, wrapper);
+        let fake = Fake::new(1, PRODUCT);
+        let mut ours = Ours::new(&fake, bits);
+        let mut output = vec![0; plain.len()];
+        let (_, consumed, produced) = ours.inflate(&input, &mut output[..32], Z_NO_FLUSH);
+        assert_eq!(produced, 32);
+        let (code, used, _) = ours.inflate(&input[consumed..], &mut output[produced..], Z_FINISH);
+        assert_eq!((code, consumed + used), (Z_STREAM_END, input.len()));
+        assert!(output == plain);
+        let counts = fake.counts.borrow();
+        assert_eq!((counts.hardware, counts.requests()), (plain.len() as u64, 0), "{wrapper:?}");
+    }
+}
+
 #[test]
 fn input_is_the_caller_s_until_its_text_is_delivered() {
     let plain = sample(&Random::new(6), 1_000_000);
