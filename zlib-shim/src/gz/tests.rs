@@ -571,7 +571,12 @@ fn read_something(
     true
 }
 
-/// WARPDRIVE_GZ_CASES: how many.
+#[test]
+fn fuzzed_files_as_stock_zlib_s() {
+    crate::testing::replay("gz", fuzzed);
+}
+
+/// WARPDRIVE_GZ_CASES: how many; WARPDRIVE_GZ_FIRST: from which on.
 #[test]
 fn random_files_as_stock_zlib_s() {
     let cases = std::env::var("WARPDRIVE_GZ_CASES").map_or(2000, |text| text.parse().unwrap());
