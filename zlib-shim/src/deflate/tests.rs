@@ -454,7 +454,6 @@ fn the_bits_of_the_last_byte_are_counted() {
     }
 }
 
-
 /// What a call took and delivered before the device let it down is progress, whatever the engine says then.
 #[test]
 fn a_failing_device_is_no_reason_for_a_buffer_error() {
