@@ -69,5 +69,8 @@ mod tests {
         assert_eq!(of_default(18), 1_000_330);
         assert_eq!(of_default(0), 1_000_312);
         assert_eq!(of_nothing(1_000_000), 1_130_869);
+        // Stored blocks of level 0 need their constant, though memLevel 9 has long ones (a fault of 1.2.13).
+        let stored = Settings { level: 0, window_bits: 15, mem_level: 9, strategy: 0 };
+        assert_eq!((of_stream(3, stored, 0), of_stream(3, Settings { level: 1, ..stored }, 0)), (10, 7));
     }
 }

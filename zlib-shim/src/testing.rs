@@ -279,11 +279,6 @@ impl StockDeflate {
         unsafe { libz_sys::deflateSetHeader(&mut *self.0, head.cast()) }
     }
 
-    pub(crate) fn bound(&mut self, len: usize) -> usize {
-        // SAFETY: as above.
-        usize::try_from(unsafe { libz_sys::deflateBound(&mut *self.0, len as _) }).unwrap()
-    }
-
     pub(crate) fn adler(&self) -> u64 {
         self.0.adler
     }
@@ -305,4 +300,18 @@ impl Drop for StockDeflate {
         // SAFETY: as above; of a stream that was ended it only says so.
         unsafe { libz_sys::deflateEnd(&mut *self.0) };
     }
+}
+
+/// Plays every input that a fuzzer once found worth keeping.
+#[cfg(test)]
+pub(crate) fn replay(target: &str, play: fn(&[u8])) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        play(&std::fs::read(path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 20, "{inputs}");
 }

@@ -230,7 +230,8 @@ impl<A: Accelerator> Deflate<A> {
     /// Lets the engine go between two flushes, when memory is worth more than the time to make another.
     fn rest(&mut self, flush: c_int) {
         let Mode::Software(engine) = &mut self.mode else { return };
-        let cheap = self.len_bytes <= self.accelerator.limits().cheap as u64 && memory::held_bytes() > MANY_BYTES;
+        let cheap =
+            self.len_bytes <= self.accelerator.limits().cheap as u64 && memory::held_bytes() > MANY_BYTES;
         let waits = !self.pending.is_empty() || engine.pending() != (0, 0);
         if waits || self.has_dictionary || !(cheap || memory::is_short()) {
             return;

@@ -12,6 +12,7 @@ use warpdrive::config::Verify;
 use warpdrive::request::compress::Wrapper;
 
 pub(crate) use self::calls::fuzzed;
+#[cfg(test)]
 use self::calls::{Did, play};
 use self::fake::{Counts, Fake, Lie};
 use super::{Deflate, Parameters};
@@ -469,9 +470,92 @@ fn the_bits_of_the_last_byte_are_counted() {
     }
 }
 
+/// What a call took and delivered before the device let it down is progress, whatever the engine says then.
+#[test]
+fn a_failing_device_is_no_reason_for_a_buffer_error() {
+    let input = sample(&Random::new(12), 1_000_003);
+    for parallel in [1, 4] {
+        let mut fake = Fake::new(1);
+        (fake.failing_percent, fake.parallel) = (100, parallel);
+        let (parameters, window_bits) = parameters(Wrapper::Zlib, 6, 15, 0);
+        let mut stream = Deflate::new(fake.clone(), parameters);
+        let mut room = vec![0; 2_000_000];
+        let mut io = Io::from_slices(&input, &mut room);
+        assert_eq!(stream.deflate(&mut io, Z_NO_FLUSH), Z_OK);
+        assert_eq!(io.avail_in(), 0);
+        let mut made = 2_000_000 - io.avail_out();
+        let mut io = Io::from_slices(&[], &mut room[made..]);
+        assert_eq!(stream.deflate(&mut io, Z_FINISH), Z_STREAM_END);
+        made = 2_000_000 - io.avail_out();
+        assert!(stock_inflate(&room[..made], window_bits, input.len()).1 == input);
+    }
+}
+
+/// An engine that is given back with output in it is not the next stream's: its room would be missing there.
+#[test]
+fn a_stream_left_in_the_middle_is_no_burden_to_the_next() {
+    let input = sample(&Random::new(13), 5000);
+    let mut fake = Fake::new(1);
+    fake.route = Err(Reason::NoDevice);
+    let mut stream = Deflate::new(fake, Parameters::new(0, 8, -15, 2, 0).unwrap());
+    let mut room = vec![0; 10_000];
+    for left_at in [1, 12, 700, 1020] {
+        let mut io = Io::from_slices(&input, &mut room[..left_at]);
+        assert_eq!(stream.deflate(&mut io, Z_FULL_FLUSH), Z_OK);
+        stream.reset();
+        let mut output = Vec::new();
+        let mut rest = &input[..];
+        loop {
+            let mut small = [0; 11];
+            let mut io = Io::from_slices(rest, &mut small);
+            let code = stream.deflate(&mut io, Z_FINISH);
+            rest = &rest[rest.len() - io.avail_in()..];
+            let made = 11 - io.avail_out();
+            output.extend_from_slice(&small[..made]);
+            if code == Z_STREAM_END {
+                break;
+            }
+            assert_eq!(code, Z_OK, "left at {left_at}");
+        }
+        assert!(stock_inflate(&output, -15, input.len()).1 == input);
+        stream.reset();
+    }
+}
+
+/// `deflatePrime` says when there is no room for more bits; the engine does not look.
+#[test]
+fn primed_bits_need_room() {
+    for mem_level in [1, 8] {
+        let mut stream = Deflate::new(Fake::new(1), Parameters::new(6, 8, -15, mem_level, 0).unwrap());
+        let accepted = (0..1 << 20).take_while(|_| stream.prime(16, 0) == Z_OK).count();
+        assert!((50..70_000).contains(&accepted), "{accepted}");
+        // All of it is there once there is room for it again.
+        let mut room = vec![0; 1 << 20];
+        let mut io = Io::from_slices(&[], &mut room);
+        assert_eq!(stream.deflate(&mut io, Z_SYNC_FLUSH), Z_OK);
+        assert_eq!((1 << 20) - io.avail_out(), 2 * accepted + 5);
+        assert_eq!(stream.prime(16, 0), Z_OK);
+    }
+}
+
+#[test]
+fn bits_alone_are_an_unfinished_stream() {
+    let mut stream = Deflate::new(Fake::new(1), parameters(Wrapper::Raw, 6, 15, 0).0);
+    let mut room = [0; 100];
+    assert_eq!(stream.deflate(&mut Io::from_slices(b"abc", &mut room), Z_NO_FLUSH), Z_OK);
+    assert_eq!(stream.prime(10, 2), Z_OK);
+    assert_eq!(stream.deflate(&mut Io::from_slices(&[], &mut room), Z_NO_FLUSH), Z_OK);
+    assert_eq!(stream.end(), Z_DATA_ERROR);
+}
+
+#[test]
+fn fuzzed_calls_keep_zlib_s_rules() {
+    crate::testing::replay("deflate", fuzzed);
+}
 
 /// Any split, any flush, any function in between, any producer for every segment, a device that comes, goes, fails and lies:
-/// the same plain text comes back, and zlib's rules are kept. WARPDRIVE_DEFLATE_CASES: how many.
+/// the same plain text comes back, and zlib's rules are kept. WARPDRIVE_DEFLATE_CASES: how many;
+/// WARPDRIVE_DEFLATE_FIRST: from which on.
 #[test]
 fn random_calls_keep_zlib_s_rules() {
     let cases = std::env::var("WARPDRIVE_DEFLATE_CASES").map_or(3000, |text| text.parse().unwrap());

@@ -73,9 +73,8 @@ impl Opened {
     fn new(ours: bool, file: OwnedFd, mode: &CStr) -> Self {
         let fd = file.into_raw_fd();
         // SAFETY: a descriptor that is given away, and a C string.
-        let handle = unsafe {
-            if ours { gz::gzdopen(fd, mode.as_ptr()) } else { stock::gzdopen(fd, mode.as_ptr()) }
-        };
+        let handle =
+            unsafe { if ours { gz::gzdopen(fd, mode.as_ptr()) } else { stock::gzdopen(fd, mode.as_ptr()) } };
         assert!(!handle.is_null());
         Self { ours, handle }
     }
@@ -111,7 +110,10 @@ impl Opened {
     fn print(&self, text: &CStr) -> Answer {
         if !self.ours {
             // SAFETY: a format with one string, and the string.
-            return (unsafe { stock::gzprintf(self.handle, c"%s".as_ptr(), text.as_ptr()) }.into(), Vec::new());
+            return (
+                unsafe { stock::gzprintf(self.handle, c"%s".as_ptr(), text.as_ptr()) }.into(),
+                Vec::new(),
+            );
         }
         let (mut len, mut answer) = (0, 0);
         // SAFETY: an open file of ours, and numbers to write to.
@@ -503,7 +505,13 @@ fn both_read(files: &[Opened; 2], what: &str, there: &[u8], call: impl Fn(&Opene
     }
     // 1.2.13 forgets a seek that waits when gzdirect is asked, for one.
     let from = usize::try_from(from).unwrap().min(there.len());
-    assert!(there[from..].starts_with(&seen.1), "{what} from {from}: {} {:.60?}, stock {}", seen.0, seen.1, expected.0);
+    assert!(
+        there[from..].starts_with(&seen.1),
+        "{what} from {from}: {} {:.60?}, stock {}",
+        seen.0,
+        seen.1,
+        expected.0
+    );
     false
 }
 
@@ -539,8 +547,9 @@ fn read_something(
         }
         5 | 6 => {
             let offset = random.length([50, 3000, 300_000][random.below(3)]) as i64;
-            let (sign, whence) = [(1, libc::SEEK_CUR), (-1, libc::SEEK_CUR), (1, libc::SEEK_SET), (1, libc::SEEK_END)]
-                [random.below(4)];
+            let (sign, whence) =
+                [(1, libc::SEEK_CUR), (-1, libc::SEEK_CUR), (1, libc::SEEK_SET), (1, libc::SEEK_END)]
+                    [random.below(4)];
             let (at, past, ..) = files[0].state();
             let target = sign * offset + if whence == libc::SEEK_SET { 0 } else { at };
             // Where gztell is beyond an end that was met already, the versions differ; a seek that fails forgets one that
@@ -571,7 +580,12 @@ fn read_something(
     true
 }
 
-/// WARPDRIVE_GZ_CASES: how many.
+#[test]
+fn fuzzed_files_as_stock_zlib_s() {
+    crate::testing::replay("gz", fuzzed);
+}
+
+/// WARPDRIVE_GZ_CASES: how many; WARPDRIVE_GZ_FIRST: from which on.
 #[test]
 fn random_files_as_stock_zlib_s() {
     let cases = std::env::var("WARPDRIVE_GZ_CASES").map_or(2000, |text| text.parse().unwrap());

@@ -13,8 +13,8 @@ use warpdrive::config::Verify;
 use warpdrive::memory::Charge;
 use warpdrive::request::compress::Wrapper;
 
-use super::fake::{Fake, Lie};
 use super::super::{Deflate, MANY_BYTES, Parameters, rank};
+use super::fake::{Fake, Lie};
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::{
@@ -115,7 +115,11 @@ fn unreliable(random: &Random, tiny: bool) -> Fake {
 }
 
 /// The bound that callers have hard-coded: `deflateBound` of zlib 1.3.1, written down once more (zlib-abi §1.3).
-fn bound_of_1_3_1(len: usize, (level, window_bits, mem_level): (c_int, c_int, c_int), around: usize) -> usize {
+fn bound_of_1_3_1(
+    len: usize,
+    (level, window_bits, mem_level): (c_int, c_int, c_int),
+    around: usize,
+) -> usize {
     let hash_bits = mem_level + 7;
     around
         + if (window_bits, mem_level) == (15, 8) {
@@ -259,7 +263,9 @@ impl<'a> Player<'a> {
         let ample = random.chance(35);
         Self {
             random,
-            name: format!("{name} (windowBits {window_bits}, level {level}, memLevel {mem_level}, strategy {strategy})"),
+            name: format!(
+                "{name} (windowBits {window_bits}, level {level}, memLevel {mem_level}, strategy {strategy})"
+            ),
             longest,
             wrapper,
             window_bits,
@@ -424,7 +430,10 @@ impl<'a> Player<'a> {
             Z_OK => {
                 assert!(all || made == room, "{context}: stops with input and room");
                 assert!(flush != Z_FINISH || made == room, "{context}: no end, and room");
-                assert!(flush != Z_NO_FLUSH || !repeated || made != 0, "{context}: nothing done is no success");
+                assert!(
+                    flush != Z_NO_FLUSH || !repeated || made != 0,
+                    "{context}: nothing done is no success"
+                );
             }
             Z_STREAM_END => assert!(finish && all && self.at == self.input.len(), "{context}"),
             // After a call that filled its room exactly, zlib says Z_OK to nothing; that it may be this is in zlib.h, too.
@@ -567,7 +576,10 @@ impl<'a> Player<'a> {
             let mut fresh = StockInflate::new(-15);
             let mut room = vec![0; self.input.len() - at + 1];
             let (code, _, got) = fresh.inflate(&self.output[from..], &mut room, Z_NO_FLUSH);
-            assert!(code == Z_STREAM_END && room[..got] == self.input[at..], "{name}: {code} after a full flush");
+            assert!(
+                code == Z_STREAM_END && room[..got] == self.input[at..],
+                "{name}: {code} after a full flush"
+            );
         }
     }
 
@@ -583,13 +595,18 @@ impl<'a> Player<'a> {
         // The two libraries take different parts of what is offered here.
         let none = self.twin.is_some() || random.chance(50);
         let give = if none { 0 } else { random.length(self.largest_chunk).min(left) };
-        let room = if self.twin.is_some() { self.input.len() * 2 + 100_000 } else { random.length(self.largest_room) };
+        let room = if self.twin.is_some() {
+            self.input.len() * 2 + 100_000
+        } else {
+            random.length(self.largest_room)
+        };
         let mut buffer = vec![0_u8; room];
         let at = self.at;
         let mut io = Io::from_slices(&self.input[at..at + give], &mut buffer);
         let code = self.stream.set_params(&mut io, level, strategy);
         let (used, made) = (give - io.avail_in(), room - io.avail_out());
-        let context = format!("{}: params {level} {strategy}, {give} bytes, room {room} at {at}: {code}", self.name);
+        let context =
+            format!("{}: params {level} {strategy}, {give} bytes, room {room} at {at}: {code}", self.name);
         let valid = level < 10 && strategy < 5;
         self.take(used, &buffer[..made]);
         self.check_adler();
@@ -603,7 +620,8 @@ impl<'a> Player<'a> {
             self.stored |= level == 0;
         }
         if let Some(twin) = &mut self.twin {
-            let (stock, used, _) = twin.params(&self.input[self.twin_at..at + give], &mut buffer, level, strategy);
+            let (stock, used, _) =
+                twin.params(&self.input[self.twin_at..at + give], &mut buffer, level, strategy);
             self.twin_at += used;
             assert_eq!(code, stock, "{context}");
             self.did.codes_compared += 1;

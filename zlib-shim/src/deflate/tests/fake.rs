@@ -96,7 +96,9 @@ impl Accelerator for Fake {
 
     fn preview(&self, window: Window, _: usize) -> Result<(), Reason> {
         if self.random.chance(self.absent_percent) {
-            return Err([Reason::NoDevice, Reason::Busy, Reason::Paused, Reason::Policy][self.random.below(4)]);
+            return Err(
+                [Reason::NoDevice, Reason::Busy, Reason::Paused, Reason::Policy][self.random.below(4)]
+            );
         }
         if self.narrow || window == Window::K32 { self.route } else { Err(Reason::Unsupported) }
     }
