@@ -71,8 +71,10 @@ def main():
                         rows = run(job, form, devices, shared)
                     except Skip as skip:
                         tell("skip", f"{name}: {skip}")
-                    except (Wrong, AssertionError) as wrong:
+                    except Wrong as wrong:
                         tell("FAIL", f"{name}: {wrong}")
+                    except Exception as surprise:
+                        tell("FAIL", f"{name}: {surprise!r}")
                     else:
                         tell("ok", f"{name}: {measured(rows)}, {time.monotonic() - begin:.1f} s")
                         if devices == "simulated":

@@ -194,6 +194,7 @@ class Case:
         path = self.shared_folder / name
         if not path.exists():
             unfinished = self.shared_folder / (name + ".new")
+            shutil.rmtree(unfinished, ignore_errors=True)
             make(unfinished)
             unfinished.rename(path)
         return path

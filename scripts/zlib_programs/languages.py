@@ -79,7 +79,7 @@ def perl(case):
     program = """use Compress::Zlib; local $/; open F, '<:raw', $ARGV[0]; my $plain = <F>;
         open Z, '>:raw', 'out'; print Z compress($plain); open G, '>:raw', 'out.gz'; print G Compress::Zlib::memGzip($plain);
         open B, '<:raw', 'out' if close Z; die unless uncompress(scalar <B>) eq $plain; print 'same';"""
-    assert case.run("/usr/bin/perl", "-e", program, data(case)) == b"same"
+    same(case.run("/usr/bin/perl", "-e", program, data(case)), b"same")
     same(case.stock("gzip", "-dc", "out.gz"), data(case))
     case.stock_python("import zlib; open('back', 'wb').write(zlib.decompress(open('out', 'rb').read()))")
     same(case.file("back"), data(case))
