@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Session, built, compile, succeed, wait_until};
+use common::{Session, built, compile, emulator, succeed, wait_until};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -49,7 +49,7 @@ fn run_serves_what_outlives_its_command() {
     let answer = program.with_extension("answer");
     let _ = std::fs::remove_file(&answer);
     let mut run = Command::new(&built().daemon);
-    run.arg("run").arg("--").arg(&program).arg("double_forked").env("ANSWER", &answer);
+    run.arg("run").arg("--").args(emulator()).arg(&program).arg("double_forked").env("ANSWER", &answer);
     assert_eq!(succeed(&mut run).stdout, b"done\n");
     wait_until(|| std::fs::read_to_string(&answer).is_ok_and(|said| said == "served"));
 }

@@ -59,7 +59,9 @@ fn stores_of_rust_programs_ring() {
             std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rust-doorbells-{level}"));
         let mut compiler = std::process::Command::new("rustc");
         compiler
-            .args(["--edition", "2024", "-C", &format!("opt-level={level}"), "-o"])
+            .args(["--edition", "2024", "-C", &format!("opt-level={level}")])
+            .args(common::target())
+            .arg("-o")
             .arg(&program)
             .arg(source);
         common::succeed(&mut compiler);
