@@ -47,6 +47,14 @@ pub fn emulator() -> Option<String> {
     variable("RUN_WITH")
 }
 
+/// Whether this case can be shown here: under emulation some cannot, for a reason that is printed.
+pub fn shows(case: &str, but: &str) -> bool {
+    if emulator().is_some() {
+        println!("left out under emulation: {case}: {but}");
+    }
+    emulator().is_none()
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -106,8 +114,7 @@ impl Session {
     /// Runs a program that must end well, say nothing on standard error, and never name the daemon's directory.
     pub fn run(&self, program: impl AsRef<Path>, arguments: &[&str]) -> String {
         let output = succeed(self.command(program.as_ref()).args(arguments));
-        let (text, errors) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), said(&output));
         assert_eq!(errors, "", "{} {arguments:?}", program.as_ref().display());
         assert!(!text.contains(self.top.to_str().unwrap()), "the daemon's directory shows:\n{text}");
         text.into_owned()
@@ -164,6 +171,13 @@ fn native_library() -> PathBuf {
             folder.join("lib/libuacce_sim_preload.so")
         }
     }
+}
+
+/// What a program said on standard error; the emulator's own word of a deadly signal is not the program's.
+pub fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let own = |line: &&str| emulator().is_some() && line.starts_with("qemu: uncaught target signal ");
+    text.split_inclusive('\n').filter(|line| !own(line)).collect()
 }
 
 /// Compiles `tests/c/<name>.c`; the program's name tells the flags, so tests may run side by side.
