@@ -1,11 +1,14 @@
 """The load of scripts/soak, and its judge. Arguments: working directory, minutes."""
 
+import collections
 import glob
 import json
 import os
 import random
+import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,14 +17,23 @@ import time
 PROCESSES = 8
 THREADS = 4
 QUEUES = 64
-# How much the daemon's memory may grow from a fifth of the time to its end.
+# How much the daemon's memory may grow from the second tenth of the time to the last one: medians of a look each second, for it
+# follows the queues that happen to be open.
 GROWTH = 1.05
+# Software answers everything as well: what devices must have done for the processes of each kind, by warpdrive's own counters.
+MUST_MOVE = {"openssl": ["rsa-2048-private", "deflate"], "python": ["deflate", "inflate"]}
+# It frees its buffers while the device still writes into them (docs/simulator.md, "Clients seen working").
+OWN_CRASH = re.compile(r"uadk (aes|sm3).* async")
+# Reasons for software that no device without faults gives.
+MUST_NOT_BE = ["no-device", "reset", "device-error", "wrong-result"]
+# Seconds in which some request must be answered: with eight clients running there always is one.
+LONGEST_SILENCE = 30
 
 COMPRESS = """
 import sys, threading, zlib
 def work(seed):
     for round in range(int(sys.argv[1])):
-        text = b''.join(b'%d of %d; ' % (at * seed, round) for at in range(20000))
+        text = b''.join(b'%d of %d; ' % (at * seed, round) for at in range(100000))
         packed = zlib.compress(text, 6)
         if zlib.decompress(packed) != text:
             print('wrong', flush=True)
@@ -68,11 +80,18 @@ class Daemon:
         return {**os.environ, "UACCE_SIM_ROOT": self.root, "LD_PRELOAD": libraries, **more}
 
 
+def answered(state):
+    return sum(device["completed"] for device in state["devices"])
+
+
 class Load:
     """Starts processes of all kinds."""
 
     def __init__(self, here, daemon, dist, uadk, dice):
         self.here, self.daemon, self.dist, self.uadk, self.dice = here, daemon, dist, uadk, dice
+        self.policy = here + "/warpdrive.toml"
+        with open(self.policy, "w") as file:
+            file.write(f'[policy]\ndefault = "hardware"\n\n[log]\nfile = "{here}/warpdrive.log"\n')
 
     def start(self, slot):
         if slot < 2 and self.uadk:
@@ -81,20 +100,40 @@ class Load:
             return self.with_openssl()
         return self.with_python()
 
-    def with_openssl(self):
+    def with_openssl(self, rounds=None):
         environment = self.daemon.environment(
             self.dist + "/lib/libwarpdrive_z.so",
             OPENSSL_CONF=self.dist + "/etc/openssl.cnf",
             OPENSSL_MODULES=self.dist + "/lib/ossl-modules",
-            WARPDRIVE_POLICY="hardware",
+            WARPDRIVE_CONF=self.policy,
+            WARPDRIVE_STATS_DIR=self.counters("openssl"),
         )
-        rounds = str(self.dice.randint(5, 100))
+        rounds = str(rounds or self.dice.randint(5, 100))
         return "openssl", self.popen([self.here + "/load", self.here + "/key.pem", str(THREADS), rounds], environment)
 
-    def with_python(self):
-        environment = self.daemon.environment(self.dist + "/lib/libwarpdrive_z.so", WARPDRIVE_POLICY="hardware")
-        rounds = str(self.dice.randint(5, 60))
+    def with_python(self, rounds=None):
+        environment = self.daemon.environment(
+            self.dist + "/lib/libwarpdrive_z.so",
+            WARPDRIVE_CONF=self.policy,
+            WARPDRIVE_STATS_DIR=self.counters("python"),
+        )
+        rounds = str(rounds or self.dice.randint(2, 20))
         return "python", self.popen(["/usr/bin/python3", "-c", COMPRESS, rounds], environment)
+
+    def counters(self, kind):
+        """Where the processes of a kind count; a killed one's counts stay."""
+        directory = self.here + "/counters-" + kind
+        os.makedirs(directory, exist_ok=True)
+        return directory
+
+    def counts(self, kind):
+        """Of the processes of a kind: requests that devices answered, by algorithm, and that software did, by reason."""
+        command = [self.dist + "/bin/warpdrive", "stats", "--dir", self.counters(kind), "--format", "json"]
+        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["algorithms"]
+        reasons = collections.Counter()
+        for row in rows.values():
+            reasons.update(row["software"])
+        return {name: row["hardware"] for name, row in rows.items()}, reasons
 
     def with_uadk(self):
         environment = self.daemon.environment(LD_LIBRARY_PATH=self.uadk + "/lib")
@@ -103,7 +142,7 @@ class Load:
         seconds = str(self.dice.randint(2, 15))
         command = [self.uadk + "/bin/uadk_tool", "benchmark", *what, "--mode", "sva", how]
         command += ["--thread", str(THREADS), "--seconds", seconds, "--ctxnum", str(THREADS)]
-        return "uadk " + what[1], self.popen(command, environment)
+        return f"uadk {what[1]} {how[2:]}", self.popen(command, environment)
 
     def popen(self, command, environment):
         log = open(self.here + "/output", "ab")
@@ -125,8 +164,9 @@ def main():
     begin = time.monotonic()
     end = begin + minutes * 60
     slots = {}
-    killed, ended, failures, early = {}, {}, [], None
+    killed, ended, crashes, failures, resident = {}, {}, {}, [], []
     report = begin
+    looked, last, moved = begin, -1, begin
     while time.monotonic() < end:
         now = time.monotonic()
         for slot in range(PROCESSES):
@@ -142,18 +182,27 @@ def main():
                 del slots[slot]
             elif status is not None:
                 ended[kind] = ended.get(kind, 0) + 1
-                # The benchmark's own exits say nothing of answers; a crash does.
-                if status != 0 and not (kind.startswith("uadk") and status > 0):
+                # The benchmark's own exits say nothing of answers; a crash does, but for one that is the tool's own.
+                if status < 0 and OWN_CRASH.fullmatch(kind):
+                    crashes[kind] = crashes.get(kind, 0) + 1
+                elif status != 0 and not (kind.startswith("uadk") and status > 0):
                     failures.append(f"{kind} ended with {status}")
                 del slots[slot]
         if daemon.process.poll() is not None:
             failures.append("the daemon ended")
             break
-        if early is None and now >= begin + minutes * 12:
-            early = daemon.state()["resident"]
+        if now >= looked + 1:
+            state = daemon.state()
+            looked, done = now, answered(state)
+            resident.append(((now - begin) / 60 / minutes, state["resident"]))
+            if done != last:
+                last, moved = done, now
+            if now > moved + LONGEST_SILENCE:
+                failures.append(f"no request answered for {LONGEST_SILENCE} s")
+                break
         if now >= report:
             state = daemon.state()
-            done = sum(device["completed"] for device in state["devices"])
+            done = answered(state)
             wrong = sum(device["failed"] for device in state["devices"])
             print(
                 f"{(now - begin) / 60:5.1f} min  {done:>10} requests  {wrong:>6} errors  "
@@ -164,12 +213,12 @@ def main():
             report += min(60, minutes * 12)
         time.sleep(0.1)
 
-    late = daemon.state()["resident"] if daemon.process.poll() is None else None
+    alive = daemon.process.poll() is None
     for kind, process, _ in slots.values():
         process.kill()
         process.wait()
         killed[kind] = killed.get(kind, 0) + 1
-    if late is not None:
+    if alive:
         give_up = time.monotonic() + 30
         while set(daemon.free().values()) != {QUEUES} and time.monotonic() < give_up:
             time.sleep(0.05)
@@ -178,19 +227,49 @@ def main():
             failures.append(f"leaked queues: {free}")
         state = daemon.state()
         for device in state["devices"]:
-            print(f"{device['device']}: {device['completed']} requests, {device['failed']} errors")
+            failure = device["last_failure"] or {"operation": "none", "what": ""}
+            print(f"{device['device']}: {device['completed']} requests, {device['failed']} errors, the last: "
+                  f"{failure['operation']} {failure['what']}")
             if device["completed"] == 0 and (load.uadk or "sec" not in device["device"]):
                 failures.append(f"{device['device']} did nothing")
-        growth = late / early
-        print(f"memory {early / 2**20:.1f} MiB after a fifth, {late / 2**20:.1f} MiB at the end: {growth:.3f}")
+        # The same daemon still serves, and it is the devices that answer, not software.
+        for kind, start in (("openssl", load.with_openssl), ("python", load.with_python)):
+            before, _ = load.counts(kind)
+            _, process = start(rounds=2)
+            try:
+                status = process.wait(120)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                status = "no end"
+            if status != 0:
+                failures.append(f"{kind} after the load ended with {status}")
+            after, reasons = load.counts(kind)
+            print(f"{kind}: hardware " + ", ".join(f"{count} {name}" for name, count in sorted(after.items())))
+            print(f"{kind}: software " + ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())))
+            for name in MUST_MOVE[kind]:
+                if not 0 < before.get(name, 0) < after.get(name, 0):
+                    failures.append(f"{kind}: hardware did {before.get(name, 0)} {name} under load, {after.get(name, 0)} in all")
+            for reason in MUST_NOT_BE:
+                if reason in reasons:
+                    failures.append(f"{kind}: {reasons[reason]} times {reason}")
+        second, last = (
+            statistics.median(size for part, size in resident if low <= part <= low + 0.1) for low in (0.1, 0.9)
+        )
+        growth = last / second
+        print(f"memory {second / 2**20:.1f} MiB in the second tenth, {last / 2**20:.1f} MiB in the last: {growth:.3f}; "
+              f"{daemon.state()['resident'] / 2**20:.1f} MiB without a client")
         # Shorter runs end before the allocator has seen everything.
         if minutes >= 10 and growth > GROWTH:
             failures.append(f"memory grew by {growth:.3f}")
         daemon.process.terminate()
         if daemon.process.wait(30) != 0:
             failures.append("the daemon did not end well")
+    if not killed or not ended:
+        failures.append("nothing was killed, or everything")
     print("killed:", ", ".join(f"{count} {kind}" for kind, count in sorted(killed.items())))
     print("ended by themselves:", ", ".join(f"{count} {kind}" for kind, count in sorted(ended.items())))
+    if crashes:
+        print("crashes of the tool's own:", ", ".join(f"{count} {kind}" for kind, count in sorted(crashes.items())))
     for failure in failures:
         print("FAIL  " + failure)
     print("soak: failed" if failures else "soak: passed")

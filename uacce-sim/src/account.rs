@@ -227,6 +227,11 @@ impl Tally {
         last.extend(descriptor);
     }
 
+    /// A request was done with whose client is gone: neither its work nor its error.
+    pub fn orphaned(&self) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether anybody traces: whether [`Tally::trace`] needs calling.
     pub fn is_traced(&self) -> bool {
         self.account.tracer.is_on()

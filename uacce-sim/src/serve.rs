@@ -250,6 +250,7 @@ fn converse(daemon: &Daemon, connection: OwnedFd) {
     }
     if let Some(queue) = queue {
         queue.close();
+        process::give_back_memory();
     }
 }
 

@@ -120,6 +120,8 @@ struct Flight {
     faults: Vec<Kind>,
     /// The descriptor words that changed, once computed: (offset in the descriptor, new value).
     result: Option<Vec<(usize, u32)>>,
+    /// The address space it names is gone: whatever came of it is nobody's error.
+    orphaned: bool,
 }
 
 /// What came of one turn.
@@ -279,6 +281,7 @@ impl Serving {
                 due: None,
                 faults: Vec::new(),
                 result: None,
+                orphaned: false,
             });
         }
         self.submission_tail = tail;
@@ -327,7 +330,8 @@ impl Serving {
         }
         let damage = Damage::of(&flight.faults);
         // After an exec the process id leads to a new program, which never lent us anything.
-        if damage.status.is_none() && self.plan.memory.is_alive() {
+        let alive = self.plan.memory.is_alive();
+        if damage.status.is_none() && alive {
             let memory = Damaging { space: &*self.plan.space, damage: &damage };
             let space: &dyn ClientSpace =
                 if damage.bytes || damage.short { &memory } else { &*self.plan.space };
@@ -342,6 +346,9 @@ impl Serving {
                 descriptor.clone_from(&submitted);
             }
         }
+        // It may have gone while the engine worked.
+        let failed = describe::failure(device.description.engine, &descriptor).is_some();
+        flight.orphaned = !alive || failed && !self.plan.memory.is_alive();
         damage.deface(device.description.engine, &mut descriptor);
         if !device.pace.is_immediate() {
             let memory = &*self.plan.space;
@@ -384,7 +391,11 @@ impl Serving {
         let mut descriptor = [0; MAX_DESCRIPTOR_LEN];
         let descriptor = descriptor.get_mut(..self.plan.descriptor_len).unwrap_or_default();
         self.plan.rings.copy_out(at, descriptor);
-        self.plan.tally.completed(descriptor);
+        if flight.orphaned {
+            self.plan.tally.orphaned();
+        } else {
+            self.plan.tally.completed(descriptor);
+        }
         let traced = self.plan.tally.is_traced();
         for _ in 0..entries {
             if traced {

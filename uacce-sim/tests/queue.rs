@@ -289,6 +289,9 @@ fn a_killed_clients_queues_are_free_within_a_second() {
     child.wait().unwrap();
     let taken = daemon.wait_free("hisi_hpre-0", 64) + daemon.wait_free("hisi_zip-1", 64);
     assert!(taken < Duration::from_secs(1), "{taken:?}");
+    // What it left behind is nobody's error.
+    let state = uacce_sim::watch::ask(&daemon.root).unwrap();
+    assert_eq!((state.devices[0].counts.failed, &state.devices[0].last_failure), (0, &None));
 }
 
 /// Not a test by itself: the process the test above kills, with queues mapped and 1023 requests in flight.

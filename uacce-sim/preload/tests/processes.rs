@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Session, built, compile, succeed, wait_until};
+use common::{Session, built, compile, emulator, shows, succeed, wait_until};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -12,6 +12,10 @@ fn children_and_new_images() {
     let session = Session::new();
     let program = compile("processes", &["-O1"]);
     for case in ["forked", "spawned", "handed_over", "main_thread_ends", "exhausted"] {
+        let executes = matches!(case, "spawned" | "handed_over");
+        if executes && !shows(case, "the kernel executes no program of another machine") {
+            continue;
+        }
         assert_eq!(session.run(&program, &[case]), "done\n", "{case}");
         wait_until(|| session.free("hisi_hpre-0") == 64);
     }
@@ -37,7 +41,7 @@ fn a_directory_without_daemon() {
     let program = compile("processes", &["-O1"]);
     for root in ["/tmp", "/nowhere", "/tmp/no such directory"] {
         let output = session.command(&program).env("UACCE_SIM_ROOT", root).arg("no_daemon").output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{root}");
+        assert_eq!(common::said(&output), "", "{root}");
         assert!(output.status.success(), "{root}");
     }
 }
@@ -49,7 +53,7 @@ fn run_serves_what_outlives_its_command() {
     let answer = program.with_extension("answer");
     let _ = std::fs::remove_file(&answer);
     let mut run = Command::new(&built().daemon);
-    run.arg("run").arg("--").arg(&program).arg("double_forked").env("ANSWER", &answer);
+    run.arg("run").arg("--").args(emulator()).arg(&program).arg("double_forked").env("ANSWER", &answer);
     assert_eq!(succeed(&mut run).stdout, b"done\n");
     wait_until(|| std::fs::read_to_string(&answer).is_ok_and(|said| said == "served"));
 }

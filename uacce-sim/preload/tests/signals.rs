@@ -22,6 +22,9 @@ fn handlers_and_masks() {
             "sent",
             "raw_before",
         ] {
+            if case == "masks" && !common::shows(case, "qemu has no epoll_pwait2") {
+                continue;
+            }
             assert_eq!(session.run(&program, &[case]), "done\n", "{level} {case}");
         }
     }
@@ -40,7 +43,7 @@ fn crashes_end_the_program() {
     ] {
         let output = session.command(&program).arg(case).output().unwrap();
         assert_eq!(output.status.signal(), Some(11), "{case}: {}", output.status);
-        assert_eq!(String::from_utf8_lossy(&output.stderr), said, "{case}");
+        assert_eq!(common::said(&output), said, "{case}");
     }
 }
 
@@ -56,6 +59,9 @@ fn a_handler_set_behind_the_library_is_told() {
 
 #[test]
 fn pythons_fault_report_is_intact() {
+    if !common::shows("python", "it is this machine's own") {
+        return;
+    }
     let session = Session::new();
     let script = "import faulthandler, mmap, os, ctypes\n\
         fd = os.open('/dev/hisi_zip-1', os.O_RDWR)\n\

@@ -9,6 +9,16 @@ use std::ptr::null_mut;
 
 use super::checked;
 
+/// Returns freed memory to the system: an allocator keeps it in the arena of whichever thread it was freed by, and threads
+/// here come and go with queues.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; locks each arena while it looks through it.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// A set of signals, blocked in every thread started after [`SignalSet::block`].
 pub struct SignalSet {
     signals: libc::sigset_t,

@@ -19,6 +19,9 @@ pub struct Built {
 pub fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if let (Some(daemon), Some(library)) = (variable("UACCE_SIM"), variable("UACCE_SIM_PRELOAD")) {
+            return Built { daemon: daemon.into(), library: library.into() };
+        }
         // target/<profile>/deps/<this test>
         let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf();
         let mut build = Command::new(env!("CARGO"));
@@ -36,6 +39,38 @@ pub fn built() -> &'static Built {
         }
         found
     })
+}
+
+/// What starts the programs that are compiled here, where they are another machine's (`scripts/arm64`): the daemon and this
+/// test are native, the programs and the library in them are not.
+pub fn emulator() -> Option<String> {
+    variable("RUN_WITH")
+}
+
+/// Whether this case can be shown here: under emulation some cannot, for a reason that is printed.
+pub fn shows(case: &str, but: &str) -> bool {
+    if emulator().is_some() {
+        println!("left out under emulation: {case}: {but}");
+    }
+    emulator().is_none()
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A program that was compiled here, on this machine or in its emulator, with these variables before it is loaded.
+pub fn start(program: impl AsRef<Path>, variables: &[(&str, &Path)]) -> Command {
+    let Some(emulator) = emulator() else {
+        let mut command = Command::new(program.as_ref());
+        command.envs(variables.iter().copied());
+        return command;
+    };
+    // The emulator itself must not load another machine's library.
+    let mut command = Command::new(emulator);
+    command.args(variables.iter().map(|(name, value)| format!("{name}={}", value.display())));
+    command.arg(program.as_ref());
+    command
 }
 
 /// A daemon of this test's own.
@@ -63,8 +98,14 @@ impl Session {
 
     /// `program` on this daemon.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(program.as_ref());
-        command.env("UACCE_SIM_ROOT", &self.root).env("LD_PRELOAD", &built().library).env("LC_ALL", "C");
+        let mut command = if program.as_ref().starts_with(env!("CARGO_TARGET_TMPDIR")) {
+            start(program, &[("LD_PRELOAD", &built().library)])
+        } else {
+            let mut command = Command::new(program.as_ref());
+            command.env("LD_PRELOAD", native_library());
+            command
+        };
+        command.env("UACCE_SIM_ROOT", &self.root).env("LC_ALL", "C");
         // A test that hangs is a test that fails.
         command.stdin(Stdio::null());
         command
@@ -73,8 +114,7 @@ impl Session {
     /// Runs a program that must end well, say nothing on standard error, and never name the daemon's directory.
     pub fn run(&self, program: impl AsRef<Path>, arguments: &[&str]) -> String {
         let output = succeed(self.command(program.as_ref()).args(arguments));
-        let (text, errors) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), said(&output));
         assert_eq!(errors, "", "{} {arguments:?}", program.as_ref().display());
         assert!(!text.contains(self.top.to_str().unwrap()), "the daemon's directory shows:\n{text}");
         text.into_owned()
@@ -122,16 +162,41 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// The library for this machine's own programs: the one beside the daemon.
+fn native_library() -> PathBuf {
+    match emulator() {
+        None => built().library.clone(),
+        Some(_) => {
+            let folder = built().daemon.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+            folder.join("lib/libuacce_sim_preload.so")
+        }
+    }
+}
+
+/// What a program said on standard error; the emulator's own word of a deadly signal is not the program's.
+pub fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let own = |line: &&str| emulator().is_some() && line.starts_with("qemu: uncaught target signal ");
+    text.split_inclusive('\n').filter(|line| !own(line)).collect()
+}
+
 /// Compiles `tests/c/<name>.c`; the program's name tells the flags, so tests may run side by side.
 pub fn compile(name: &str, flags: &[&str]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let test = std::thread::current().name().unwrap_or("main").replace(':', "_");
     let program = folder.join(format!("{name}{}-{test}", flags.concat().replace('=', "_")));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(name).with_extension("c");
-    let mut compiler = Command::new("cc");
+    let mut compiler = Command::new(variable("CC").unwrap_or_else(|| "cc".to_owned()));
     compiler.args(["-g", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations", "-pthread"]);
     succeed(compiler.args(flags).arg("-o").arg(&program).arg(source));
     program
+}
+
+/// What tells `rustc` for which machine it compiles, if it is another one.
+pub fn target() -> Vec<String> {
+    let Some(target) = variable("RUST_TARGET") else { return Vec::new() };
+    let linker = variable("CC").unwrap_or_else(|| "cc".to_owned());
+    vec!["--target".to_owned(), target, "-C".to_owned(), format!("linker={linker}")]
 }
 
 /// Waits for what must come. Only a failing test waits long.
