@@ -2,7 +2,9 @@
 """Runs recipes of OpenSSL's test harness in three settings and compares what they print. See scripts/openssl-tests.
 
 Prints one line per recipe, beginning "ok" or "FAIL". Exit status 0: whatever the default provider alone passes, warpdrive
-passes, or docs/openssl-conformance.md lists it, and hardware answered requests of every kind that it should.
+passes, or docs/openssl-conformance.md lists it; evp_test ran and left out as many of its cases; no recipe was skipped or ran
+out of time; and warpdrive was there: without a device its counters say so, with devices hardware answered the kinds of
+requests that USES lists.
 """
 import argparse
 import collections
@@ -11,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,22 @@ ASSERTION = re.compile(r"^(\s*)(not ok|ok) (\d+)(?: - (.*?))?\s*(# (?:skip|SKIP|
 VOLATILE = re.compile(r"/tmp/\S+|0x[0-9a-f]+")
 # A line of its list of known differences: "- `recipe`: `assertion`: reason".
 KNOWN = re.compile(r"^- `(test_\w+)`: `([^`]+)`")
+
+# What evp_test says at the end of each of its files: a case that it leaves out fails nowhere else.
+COMPLETED = re.compile(r"Completed (\d+) tests with (\d+) errors and (\d+) skipped")
+# The longest that one recipe may take in one setting.
+TIME_LIMIT_SECONDS = 3600
+
+# Rows of the counters that must move in a recipe. The others call libcrypto's functions of old, which know no providers.
+USES = {
+    "test_evp": ("rsa-1024-private", "rsa-2048-private", "dh-2048", "ecdh-p-256", "ecdsa-p-256-sign", "x25519", "x448", "sm2-sign"),
+    "test_ecdsa": ("ecdsa-p-256-sign", "ecdsa-p-521-sign", "sm2-sign"),
+    "test_ec": ("ecdh-p-256",),
+    "test_cmsapi": ("rsa-2048-private",),
+    "test_sslapi": ("rsa-2048-private", "dh-2048", "ecdh-p-256", "ecdsa-p-256-sign", "x25519"),
+    "test_ssl_new": ("rsa-2048-private", "dh-2048", "ecdh-p-256", "ecdsa-p-256-sign", "x25519"),
+    "test_ssl_old": ("rsa-2048-private", "dh-2048", "ecdsa-p-256-sign", "x25519"),
+}
 
 # This program insists that the default library context starts without any provider, so only the file handed to it names ours.
 BARE_DEFAULT_CONTEXT = {"test_sslapi"}
@@ -33,13 +52,17 @@ default_properties = ?provider=warpdrive
 """
 
 
+def naming_default(text):
+    """A configuration file of OpenSSL's tests that activates the default provider by name. Where another provider is named it must be,
+    and some tests behave otherwise for that alone, so all settings have it."""
+    return re.sub(r"(?m)^# *activate = 1", "activate = 1", text)
+
+
 def with_warpdrive(text, module):
-    """A configuration file of OpenSSL's tests with our provider beside what it names, and preferred."""
+    """The same with our provider beside what it names, and preferred."""
     text = text.replace("[openssl_init]\n", "[openssl_init]\nalg_section = algorithm_sect\n", 1)
     text = text.replace("[provider_sect]\n", "[provider_sect]\nwarpdrive = warpdrive_sect\n", 1)
-    # Naming any provider turns the implicit default off.
-    text = re.sub(r"(?m)^# *activate = 1", "activate = 1", text)
-    return text + SECTIONS.format(module=module)
+    return naming_default(text) + SECTIONS.format(module=module)
 
 
 class Setting:
@@ -70,9 +93,10 @@ class Setting:
 
     def run(self, recipe):
         """What the recipe printed."""
-        if self.module:
-            ours = recipe not in BARE_DEFAULT_CONTEXT
-            self.rewrite("apps/openssl.cnf", with_warpdrive(self.general, self.module) if ours else self.general)
+        general = self.general
+        if recipe not in BARE_DEFAULT_CONTEXT:
+            general = with_warpdrive(general, self.module) if self.module else naming_default(general)
+        self.rewrite("apps/openssl.cnf", general)
         tree = str(self.tree)
         environment = dict(
             os.environ, SRCTOP=tree, BLDTOP=tree, PERL="perl", EXE_EXT="", V="1", NO_FIPS="1",
@@ -84,23 +108,47 @@ class Setting:
             command = simulator + command
         file = self.log / f"{recipe}-{self.name}"
         with open(file, "w") as out:
-            subprocess.run(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        return file.read_text(errors="replace")
+            process = subprocess.Popen(
+                command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                status = process.wait(TIME_LIMIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                status = "out of time"
+        return Outcome(file.read_text(errors="replace"), status)
 
-    def hardware(self):
-        """Requests that hardware answered so far, by algorithm."""
+    def counted(self):
+        """Requests that hardware answered so far, and that software did for want of a device, by algorithm."""
         command = [self.dist / "bin/warpdrive", "stats", "--dir", self.stats, "--format", "json"]
         rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["algorithms"]
-        return collections.Counter({name: row["hardware"] for name, row in rows.items() if row["hardware"]})
+        hardware = collections.Counter({name: row["hardware"] for name, row in rows.items()})
+        return hardware, collections.Counter({name: row["software"].get("no-device", 0) for name, row in rows.items()})
+
+
+class Outcome:
+    """What a recipe printed, how it ended, and what both say."""
+
+    def __init__(self, text, status):
+        self.text = text
+        self.status = status
+        self.passed, self.failed = assertions(text)
+        self.completed = [tuple(map(int, numbers)) for numbers in COMPLETED.findall(text)]
+
+
+def unmoved(recipe, counted):
+    """The rows of USES that did not move."""
+    return [row for row in USES.get(recipe, ()) if not counted[row]]
 
 
 def assertions(text):
-    """Passed and failed assertions as multisets of "path of numbers and names"."""
+    """Passed and failed assertions as multisets of "depth and name". Numbers count only where there is no name: the order is random."""
     passed, failed = collections.Counter(), collections.Counter()
     for line in text.splitlines():
         if found := ASSERTION.match(line):
             indent, verdict, number, name, _ = found.groups()
-            key = f"{len(indent) // 4}:{number} {VOLATILE.sub('*', name or '')}".strip()
+            key = f"{len(indent) // 4} {VOLATILE.sub('*', name or number)}"
             (passed if verdict == "ok" else failed)[key] += 1
     return passed, failed
 
@@ -119,7 +167,8 @@ def main():
         if found := KNOWN.match(line):
             known[found[1]].add(found[2])
     names = options.recipes
-    if names[0] == "alltests":
+    whole = names[0] == "alltests"
+    if whole:
         skipped = {name.removeprefix("-") for name in names[1:]}
         found = sorted(path.name for path in (options.tree / "test/recipes").glob("*.t"))
         names = [name.partition("-")[2].removesuffix(".t") for name in found]
@@ -131,27 +180,36 @@ def main():
         Setting("simulated", options, warpdrive=True, simulated=True),
     ]
     bad = 0
-    before = others[1].hardware()
+    before = {setting.name: setting.counted() for setting in others}
     for recipe in names:
         with ThreadPoolExecutor(2) as runs:
-            texts = list(runs.map(lambda setting: setting.run(recipe), [default, *others]))
-        passed, failed = assertions(texts[0])
+            stock, *outcomes = runs.map(lambda setting: setting.run(recipe), [default, *others])
         complaints = []
-        for setting, text in zip(others, texts[1:]):
-            ours, our_failures = assertions(text)
-            for key in sorted((our_failures - failed).keys() | (passed - ours - our_failures).keys()):
-                if key.partition(" ")[2] not in known[recipe]:
-                    complaints.append(f"{setting.name}: {'failed' if our_failures[key] else 'not reached'}: {key}")
-        now = others[1].hardware()
-        moved = ", ".join(f"{name} {count}" for name, count in sorted((now - before).items()))
-        before = now
-        if not passed:
-            verdict = "skip  " if "skipped" in texts[0] or not failed else "FAIL  "
-            bad += verdict == "FAIL  "
-            print(f"{verdict}OpenSSL {recipe}: nothing passes with the default provider alone", flush=True)
+        for setting, outcome in zip(others, outcomes):
+            lost = (outcome.failed - stock.failed).keys() | (stock.passed - outcome.passed - outcome.failed).keys()
+            lost = [key for key in sorted(lost) if key.partition(" ")[2] not in known[recipe]]
+            complaints += [f"{setting.name}: {'failed' if outcome.failed[key] else 'not reached'}: {key}" for key in lost]
+            if outcome.completed != stock.completed:
+                complaints.append(f"{setting.name}: evp_test completed {outcome.completed}, with default alone {stock.completed}")
+            if outcome.status != stock.status and not (lost or known[recipe]):
+                complaints.append(f"{setting.name}: ended with {outcome.status}, with default alone {stock.status}")
+            kind = int(not setting.simulated)
+            now = setting.counted()
+            moved = now[kind] - before[setting.name][kind]
+            before[setting.name] = now
+            complaints += [f"{setting.name}: {row} did not move" for row in unmoved(recipe, moved)]
+        if not stock.passed:
+            left_out = "skipped" in stock.text and not stock.failed
+            # What was asked for by name must run.
+            bad += not (left_out and whole)
+            print(f"{'skip  ' if left_out and whole else 'FAIL  '}OpenSSL {recipe}: nothing passes with the default provider alone", flush=True)
             continue
-        note = f"{passed.total()} assertions" + (f", {failed.total()} fail with the default provider alone" if failed else "")
-        print(f"{'FAIL  ' if complaints else 'ok    '}OpenSSL {recipe}: {note}; hardware: {moved or 'none'}", flush=True)
+        note = f"{stock.passed.total()} assertions"
+        note += f", {stock.failed.total()} fail with the default provider alone" if stock.failed else ""
+        cases = [sum(column) for column in zip(*stock.completed)]
+        note += f"; {cases[0]} cases of evp_test, {cases[1]} of them wrong and {cases[2]} left out by the default provider alone" if cases else ""
+        hardware = ", ".join(f"{name} {count}" for name, count in sorted(moved.items()))
+        print(f"{'FAIL  ' if complaints else 'ok    '}OpenSSL {recipe}: {note}; hardware: {hardware or 'none'}", flush=True)
         for complaint in complaints[:20]:
             print(f"          {complaint}", flush=True)
         bad += bool(complaints)

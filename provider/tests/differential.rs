@@ -5,14 +5,14 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Devices, Scratch, said, succeed};
+use common::{Devices, Scratch, cases, said, succeed};
 use warpdrive::stats::Row;
 
 /// Runs a program that prints what it expects of each row (`ROW hardware N`, `ROW software N`: where the operations go when
 /// there is a device), and compares the counters.
 fn compare(scratch: &Scratch, program: &str, arguments: &[&str], devices: Devices) {
-    let program = scratch.compile(program);
-    let output = succeed(scratch.command(program, devices).args(arguments));
+    let output = succeed(scratch.command(scratch.compile(program), devices).args(arguments));
+    assert!(cases(&format!("{program}, {devices:?}"), &output) > 0);
     let mut expected: BTreeMap<String, (u64, BTreeMap<String, u64>)> = BTreeMap::new();
     for line in said(&output).lines() {
         let words: Vec<&str> = line.split(' ').collect();
@@ -36,20 +36,21 @@ fn compare(scratch: &Scratch, program: &str, arguments: &[&str], devices: Device
 #[test]
 fn same_answers_without_a_device() {
     let scratch = Scratch::new("compare-none");
-    compare(&scratch, "compare", &["20261", "3"], Devices::None);
+    compare(&scratch, "compare", &["20261", &keys()], Devices::None);
 }
 
 #[test]
 fn same_answers_from_hardware() {
     let scratch = Scratch::new("compare-simulated");
-    compare(&scratch, "compare", &["20262", "3"], Devices::Simulated);
+    compare(&scratch, "compare", &["20262", &keys()], Devices::Simulated);
 }
 
 /// Calls in random order, right and wrong ones. Where each signature goes is not foretold here, only that each is counted.
 fn sequences(name: &str, seed: &str, devices: Devices) {
     let scratch = Scratch::new(name);
     let program = scratch.compile("sequence");
-    let output = succeed(scratch.command(program, devices).args([seed, "3000"]));
+    let output = succeed(scratch.command(program, devices).args([seed, &(asked() * 10).to_string()]));
+    cases(&format!("sequence, {devices:?}"), &output);
     let done =
         said(&output).lines().find_map(|line| line.strip_prefix("rsa-2048-private done ")?.parse().ok());
     let row = scratch.take_counters().remove("rsa-2048-private").expect("signatures were counted");
@@ -76,21 +77,21 @@ fn any_order_of_calls_with_hardware() {
 #[test]
 fn same_decryptions_without_a_device() {
     let scratch = Scratch::new("cipher-none");
-    compare(&scratch, "cipher", &["20263", &cases(), "0"], Devices::None);
+    compare(&scratch, "cipher", &["20263", &asked().to_string(), "0"], Devices::None);
 }
 
 #[test]
 fn same_decryptions_from_hardware() {
     let scratch = Scratch::new("cipher-simulated");
-    compare(&scratch, "cipher", &["20264", &cases(), "1"], Devices::Simulated);
+    compare(&scratch, "cipher", &["20264", &asked().to_string(), "1"], Devices::Simulated);
 }
 
 /// Signatures with keys on curves: how many each row has is told, and each is counted once.
 fn curves(name: &str, seed: &str, devices: Devices) {
     let scratch = Scratch::new(name);
     let program = scratch.compile("curve");
-    let sequences = cases().parse::<u32>().expect("a number") * 2;
-    let output = succeed(scratch.command(program, devices).args([seed, &sequences.to_string()]));
+    let output = succeed(scratch.command(program, devices).args([seed, &(asked() * 2).to_string()]));
+    cases(&format!("curve, {devices:?}"), &output);
     let told: BTreeMap<String, u64> = said(&output)
         .lines()
         .filter_map(|line| line.split_once(" done "))
@@ -122,8 +123,13 @@ fn same_signatures_on_curves_from_hardware() {
 }
 
 /// How many cases each key gets; `WARPDRIVE_DIFFERENTIAL_CASES` asks for more than a usual run takes the time for.
-fn cases() -> String {
-    std::env::var("WARPDRIVE_DIFFERENTIAL_CASES").unwrap_or_else(|_| "300".into())
+fn asked() -> u32 {
+    std::env::var("WARPDRIVE_DIFFERENTIAL_CASES").map_or(300, |number| number.parse().expect("a number"))
+}
+
+/// How many keys of 2048 bits `compare` goes through, each with every digest.
+fn keys() -> String {
+    (asked() / 100).max(3).to_string()
 }
 
 /// Keys whose numbers contradict each other: the answers of the default provider, and the device is not blamed.

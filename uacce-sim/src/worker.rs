@@ -147,6 +147,10 @@ struct Serving {
     engine_free: Option<Instant>,
     submissions_seen: u64,
     completions_seen: u64,
+    /// With polled doorbells, the submission ring as last completed: a descriptor that differs is new. Else empty.
+    ring_seen: Vec<u8>,
+    /// Someone waits though nothing is outstanding: since when the descriptor that would be next looks like this.
+    unrung: Option<(Instant, Vec<u8>)>,
     spin: Spin,
 }
 
@@ -158,8 +162,11 @@ impl Serving {
         for offset in [control::COMPLETIONS, control::POLLED_COMPLETIONS] {
             plan.doorbell.word64(plan.control + offset).store(0, Ordering::Relaxed);
         }
+        let mut ring_seen = Vec::new();
         if plan.service.doorbell == Doorbell::Poll {
             plan.doorbell.word64(plan.layout.offset()).store(NOT_RUNG, Ordering::SeqCst);
+            ring_seen.resize(plan.descriptor_len * usize::from(DEPTH), 0);
+            plan.rings.copy_out(0, &mut ring_seen);
         }
         Self {
             spin: Spin::new(plan.service.spin),
@@ -175,6 +182,8 @@ impl Serving {
             engine_free: None,
             submissions_seen,
             completions_seen,
+            ring_seen,
+            unrung: None,
         }
     }
 
@@ -210,6 +219,7 @@ impl Serving {
             return if ending == DRAIN { Turn::Ended } else { Turn::Idle(sequence) };
         }
         self.take_doorbells();
+        self.take_unrung();
         if self.complete_due() || self.compute_next() {
             return Turn::Worked;
         }
@@ -291,10 +301,43 @@ impl Serving {
     fn consumed(&mut self, head: u16, arm: bool) {
         self.completion_head = head;
         self.armed = arm;
+        let waits_for_nothing = arm && self.flights.is_empty() && head == self.completion_tail;
+        if waits_for_nothing && !self.ring_seen.is_empty() {
+            self.unrung = Some((Instant::now(), self.next_descriptor()));
+        }
         // Completed between the client's last look and this doorbell: nothing else would wake it.
         if self.armed && self.completion_head != self.completion_tail {
             self.send_token();
         }
+    }
+
+    /// Takes a descriptor of which no doorbell has told. A hardware register takes every store; a polled one keeps the last: who
+    /// submits one request and asks at once for an event stores twice, and maybe only the second is seen. Who asks first and
+    /// writes a descriptor then still has its doorbell to ring, so it must have been lying there for a while.
+    fn take_unrung(&mut self) {
+        let Some((since, descriptor)) = &self.unrung else { return };
+        if !self.flights.is_empty() {
+            self.unrung = None;
+            return;
+        }
+        let next = self.next_descriptor();
+        if next != *descriptor {
+            self.unrung = Some((Instant::now(), next));
+        } else if since.elapsed() >= SETTLED {
+            self.unrung = None;
+            let at = usize::from(self.submission_tail) * self.plan.descriptor_len;
+            if self.ring_seen.get(at..at + next.len()) != Some(&next) {
+                self.submitted((self.submission_tail + 1) % DEPTH);
+            }
+        }
+    }
+
+    /// What lies where the next request would.
+    fn next_descriptor(&self) -> Vec<u8> {
+        let mut descriptor = vec![0; self.plan.descriptor_len];
+        let at = usize::from(self.submission_tail) * self.plan.descriptor_len;
+        self.plan.rings.copy_out(at, &mut descriptor);
+        descriptor
     }
 
     /// Computes the first request not yet computed. In order: completions of a queue are, so a later result is of no use.
@@ -396,6 +439,9 @@ impl Serving {
         } else {
             self.plan.tally.completed(descriptor);
         }
+        if let Some(seen) = self.ring_seen.get_mut(at..at + descriptor.len()) {
+            seen.copy_from_slice(descriptor);
+        }
         let traced = self.plan.tally.is_traced();
         for _ in 0..entries {
             if traced {
@@ -429,7 +475,8 @@ impl Serving {
         if self.completion_tail == 0 {
             self.phase = !self.phase;
         }
-        if self.armed {
+        // The arming may be what a polled register has lost.
+        if self.armed || self.plan.service.doorbell == Doorbell::Poll {
             self.send_token();
         }
     }
@@ -453,7 +500,8 @@ impl Serving {
 
     /// Nothing to do: waits for a doorbell, an ending, or the time the first request is due.
     fn wait(&mut self, sequence: u32) {
-        let due = self.flights.front().and_then(|flight| flight.due);
+        let settled = self.unrung.as_ref().map(|(since, _)| *since + SETTLED);
+        let due = self.flights.front().and_then(|flight| flight.due).or(settled);
         let left = || {
             let left = due.map(|due| due.saturating_duration_since(Instant::now()));
             left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
@@ -645,6 +693,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 const CROWD_PERIOD: Duration = Duration::from_millis(20);
 /// The last part of the way to a completion that is not due yet.
 const APPROACH: Duration = Duration::from_micros(60);
+/// How long a descriptor lies unchanged before it is taken without a doorbell.
+const SETTLED: Duration = Duration::from_micros(20);
 const SHORTEST_REST: Duration = Duration::from_micros(20);
 const LONGEST_REST: Duration = Duration::from_millis(20);
 

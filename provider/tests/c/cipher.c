@@ -358,6 +358,7 @@ static void ask(const struct key *key)
         question.room = dice(6) ? SECRET : dice(2) ? len : dice(60);
     make(key, &question);
     int copied = dice(5) == 0;
+    cases++;
     ERR_clear_error();
     for (int side = 0; side < SIDES; side++)
         decrypt(side, key, &question, copied, &answers[side]);

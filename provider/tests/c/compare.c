@@ -189,6 +189,7 @@ static void ask(const struct key *key, const struct question *question)
     ERR_clear_error();
     if (question->padding == RSA_NO_PADDING)
         message[0] = dice(4) ? 0 : 0xff;
+    cases++;
     for (int side = 0; side < SIDES; side++)
         sign(side, key, question, len, split, &answers[side]);
     if (answers[OURS].status > 0)

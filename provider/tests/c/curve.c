@@ -332,6 +332,7 @@ int main(int argc, char **argv)
         kind = &kinds[dice(KINDS)];
         if (!kind->key)
             continue;
+        cases++;
         if (dice(3))
             digest_sequence();
         else

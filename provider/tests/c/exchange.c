@@ -201,6 +201,7 @@ static void round_of(unsigned which, unsigned round)
     for (size_t i = 0; i < sizeof plan / sizeof *plan; i++)
         plan[i] = dice(65536);
     int plain = dice(2) == 0;
+    cases++;
     ERR_clear_error();
     for (int side = 0; side < SIDES; side++) {
         struct answer *to = &answers[side];

@@ -13,6 +13,8 @@ struct kind {
 };
 static const struct kind kinds[] = {
     {"RSA", 0, {NULL}, 1024},
+    {"RSA", 0, {NULL}, 2048},
+    {"RSA", 0, {NULL}, 512},
     {"RSA-PSS", 0, {NULL}, 1024},
     {"DH", 1, {"ffdhe2048", "modp_1536", "ffdhe2048", NULL}, 0},
     {"EC", 1, {"P-256", "P-224", "P-384", "P-521", "prime192v1", "secp256k1", "brainpoolP320r1", "secp112r2", "sect163k1", "brainpoolP256t1", NULL}, 0},
@@ -195,6 +197,84 @@ static void exchange(struct answers *answers, EVP_PKEY *key, EVP_PKEY *peer, con
     EVP_PKEY_CTX_free(context);
 }
 
+static void verified(struct answers *answers, EVP_PKEY *key, const char *props, const OSSL_PARAM *params, const unsigned char *signature, size_t len,
+                     const unsigned char *digest, const char *whose)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, props);
+    int status = context ? EVP_PKEY_verify_init_ex(context, params) : -9;
+    if (status > 0)
+        status = EVP_PKEY_verify(context, signature, len, digest, 32);
+    note(answers, "verify %s %d", whose, status);
+    EVP_PKEY_CTX_free(context);
+}
+
+/* Signs and verifies, encrypts and decrypts. What is random is left out: signatures but for PKCS#1's, ciphertexts, and whatever
+ * comes out otherwise the second time: with exponents that do not belong together, blinding does not cancel out. */
+static void uses(struct answers *answers, const struct kind *kind, EVP_PKEY *key, const char *props)
+{
+    static const unsigned char digest[32] = {0x17, 1, 2, 3};
+    static unsigned char out[4096], again[4096], garbage[4096];
+    int is_rsa = strncmp(kind->name, "RSA", 3) == 0, pkcs1 = RSA_PKCS1_PADDING, oaep = RSA_PKCS1_OAEP_PADDING, none = RSA_NO_PADDING,
+        pss = RSA_PKCS1_PSS_PADDING;
+    OSSL_PARAM with[][2] = {
+        {OSSL_PARAM_construct_int("pad-mode", &pkcs1), OSSL_PARAM_END},
+        {OSSL_PARAM_construct_int("pad-mode", &pss), OSSL_PARAM_END},
+        {OSSL_PARAM_construct_int("pad-mode", &none), OSSL_PARAM_END},
+        {OSSL_PARAM_construct_int("pad-mode", &oaep), OSSL_PARAM_END},
+    };
+    size_t whole = (size_t)EVP_PKEY_get_size(key);
+    if (whole > sizeof out)
+        return;
+    memset(garbage, 0x2b, sizeof garbage);
+    garbage[0] = 0;
+    for (int i = 0; i < (is_rsa ? 3 : 1); i++) {
+        size_t len = sizeof out, again_len = sizeof again;
+        EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, props);
+        int status = context ? EVP_PKEY_sign_init_ex(context, is_rsa ? with[i] : NULL) : -9;
+        note(answers, "sign init %d %d", i, status);
+        if (status > 0) {
+            status = EVP_PKEY_sign(context, out, &len, i == 2 ? garbage : digest, i == 2 ? whole : 32);
+            note(answers, "sign %d %d %zu", i, status, status > 0 && is_rsa ? len : 0);
+            int steady = status > 0 && EVP_PKEY_sign(context, again, &again_len, i == 2 ? garbage : digest, i == 2 ? whole : 32) > 0 &&
+                         len == again_len && memcmp(out, again, len) == 0;
+            note(answers, "signature %llx", steady ? hash(out, len) : 0);
+        }
+        EVP_PKEY_CTX_free(context);
+        if (status > 0)
+            verified(answers, key, props, is_rsa ? with[i] : NULL, out, len, digest, "its own");
+        verified(answers, key, props, is_rsa ? with[i] : NULL, garbage, whole, digest, "nonsense");
+        verified(answers, key, props, is_rsa ? with[i] : NULL, garbage, 7, digest, "too short");
+    }
+    for (int i = 0; i < (is_rsa ? 4 : 1); i++) {
+        size_t len = sizeof out;
+        EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, props);
+        int status = i != 1 && context ? EVP_PKEY_encrypt_init_ex(context, is_rsa ? with[i] : NULL) : -9;
+        note(answers, "encrypt init %d %d", i, status);
+        if (status > 0) {
+            status = EVP_PKEY_encrypt(context, out, &len, i == 2 ? garbage : digest, i == 2 ? whole : 32);
+            /* An encryption to SM2 is as long as its numbers happen to be. */
+            note(answers, "encrypt %d %d %zu", i, status, status > 0 && is_rsa ? len : 0);
+        }
+        EVP_PKEY_CTX_free(context);
+        for (int good = status > 0; good >= 0 && i != 1; good--) {
+            size_t plain_len = sizeof out, again_len = sizeof again, cipher_len = good ? len : whole;
+            static unsigned char plain[sizeof out];
+            int steady = 0;
+            context = EVP_PKEY_CTX_new_from_pkey(NULL, key, props);
+            status = context ? EVP_PKEY_decrypt_init_ex(context, is_rsa ? with[i] : NULL) : -9;
+            if (status > 0) {
+                status = EVP_PKEY_decrypt(context, plain, &plain_len, good ? out : garbage, cipher_len);
+                note(answers, "first decryption");
+                steady = EVP_PKEY_decrypt(context, again, &again_len, good ? out : garbage, cipher_len) > 0 && plain_len == again_len &&
+                         memcmp(plain, again, plain_len) == 0;
+                note(answers, "second decryption");
+            }
+            note(answers, "decrypt %d %d %zu %llx", i, status, status > 0 && steady ? plain_len : 0, status > 0 && steady ? hash(plain, plain_len) : 0);
+            EVP_PKEY_CTX_free(context);
+        }
+    }
+}
+
 static void examine(struct answers *answers, const struct kind *kind, EVP_PKEY *key, EVP_PKEY *partner, const char *props, int can_exchange)
 {
     note(answers, "bits %d security %d size %d type %s", EVP_PKEY_get_bits(key), EVP_PKEY_get_security_bits(key), EVP_PKEY_get_size(key),
@@ -203,8 +283,10 @@ static void examine(struct answers *answers, const struct kind *kind, EVP_PKEY *
     checks(answers, key, props);
     exports(answers, kind, key);
     /* OpenSSL 3.0 itself crashes when it prints an RSA key without these. */
-    if (strncmp(kind->name, "RSA", 3) != 0 || (has_number(key, "n", 0) && has_number(key, "e", 0)))
+    if (strncmp(kind->name, "RSA", 3) != 0 || (has_number(key, "n", 0) && has_number(key, "e", 0))) {
         encodings(answers, kind, key);
+        uses(answers, kind, key, props);
+    }
     /* And when it computes modulo an even number. */
     if (strcmp(kind->name, "DH") == 0 && !has_number(key, "p", 1))
         can_exchange = 0;
@@ -303,8 +385,32 @@ static EVP_PKEY *fresh(const struct kind *kind, int side, const char *group)
     return key;
 }
 
+/* p, p - 1, p + 1, the order and its neighbours, or zero, one, two: whatever the key's group has of these. */
+static const char *edge(EVP_PKEY *key, unsigned char *room, size_t len)
+{
+    static char what[40];
+    const char *names[] = {"p", "order", "q"}, *name = names[dice(3)];
+    int by = (int)dice(3) - 1;
+    BIGNUM *number = NULL;
+    if (EVP_PKEY_get_bn_param(key, name, &number) != 1)
+        name = "zero";
+    ERR_clear_error();
+    if (!number)
+        number = BN_new();
+    if (by < 0)
+        BN_sub_word(number, 1);
+    else if (by > 0)
+        BN_add_word(number, 1);
+    BN_set_negative(number, 0);
+    if (BN_bn2lebinpad(number, room, (int)len) < 0)
+        memset(room, 0, len);
+    BN_clear_free(number);
+    snprintf(what, sizeof what, "%s %+d", name, by);
+    return what;
+}
+
 /* One parameter made wrong, in memory of its own. Gives what was done. */
-static const char *damage(OSSL_PARAM *params, unsigned count, unsigned char *room, size_t room_size)
+static const char *damage(OSSL_PARAM *params, unsigned count, EVP_PKEY *key, const OSSL_PARAM *partner, unsigned char *room, size_t room_size)
 {
     OSSL_PARAM *one = &params[dice(count)];
     static char what[200];
@@ -313,7 +419,7 @@ static const char *damage(OSSL_PARAM *params, unsigned count, unsigned char *roo
     memset(room, 0, room_size);
     if (one->data && len <= room_size)
         memcpy(room, one->data, len);
-    unsigned choice = dice(16);
+    unsigned choice = dice(22);
     switch (choice) {
     case 0: {
         how = "missing";
@@ -374,6 +480,22 @@ static const char *damage(OSSL_PARAM *params, unsigned count, unsigned char *roo
         for (size_t i = 0; i < len && ++room[i] == 0; i++)
             ;
         break;
+    case 13:
+    case 14:
+        how = edge(key, room, len);
+        break;
+    case 15:
+    case 16:
+    case 17: {
+        /* Halves that do not belong together, and with another group's name all numbers are foreign. */
+        const OSSL_PARAM *theirs = OSSL_PARAM_locate_const(partner, one->key);
+        how = "the partner's";
+        if (theirs && theirs->data_size <= room_size) {
+            len = theirs->data_size;
+            memcpy(room, theirs->data, len);
+        }
+        break;
+    }
     default:
         how = "one bit";
         if (len)
@@ -405,7 +527,7 @@ static void round_of(const struct kind *kind, unsigned round)
     char label[500];
     size_t at = (size_t)snprintf(label, sizeof label, "%s %s round %u", kind->name, group ? group : "", round);
     for (unsigned i = 0, damages = round % 3 ? dice(3) : 0; i < damages && count > 1; i++) {
-        const char *what = damage(changed, count, room[i], sizeof room[i]);
+        const char *what = damage(changed, count, whole, partner_params, room[i], sizeof room[i]);
         at += (size_t)snprintf(label + at, sizeof label - at, ", %s", what);
         for (count = 0; changed[count].key; count++)
             ;
@@ -413,6 +535,7 @@ static void round_of(const struct kind *kind, unsigned round)
     static const int selections[] = {EVP_PKEY_KEYPAIR, EVP_PKEY_KEYPAIR, EVP_PKEY_PUBLIC_KEY, EVP_PKEY_KEY_PARAMETERS, 0x87, 0x01, 0x80};
     int selection = round % 3 ? selections[dice(7)] : EVP_PKEY_KEYPAIR;
     snprintf(label + at, sizeof label - at, ", selection %x", (unsigned)selection);
+    cases++;
     ERR_clear_error();
     for (int side = 0; side < SIDES; side++) {
         struct answers *to = &answers[side];

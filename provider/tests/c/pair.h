@@ -23,6 +23,8 @@ static const char *const properties[SIDES] = {"?provider=warpdrive", "provider=d
 static const char *const provider_names[SIDES] = {"warpdrive", "default"};
 
 static unsigned wrong;
+/* Questions put to both sides: one key, one operation or sequence of calls, one choice of parameters. */
+static unsigned long cases;
 static uint64_t dice_state;
 
 /* A number below `sides`; the same in every run with the same seed. */
@@ -117,6 +119,8 @@ static inline EVP_PKEY *part_of(EVP_PKEY *whole, const char *const *names)
 
 static inline int end(void)
 {
+    if (cases)
+        printf("cases %lu\n", cases);
     if (wrong)
         printf("%u wrong\n", wrong);
     return wrong ? 1 : 0;

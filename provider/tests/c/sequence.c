@@ -1,6 +1,6 @@
 /* Random sequences of calls on one context of each side, in step: right ones and wrong ones, copies at any point, sizes asked
  * for, rooms too small, parameters changed at the wrong time, new inits with and without a key. Prints at the end how many
- * private operations our side finished ("rsa-2048-private done N"). Usage: sequence SEED SEQUENCES */
+ * private operations our side finished ("rsa-2048-private done N"). Usage: sequence SEED SEQUENCES [BITS] */
 #include "pair.h"
 
 /* RSA, and RSA-PSS without restrictions, with some, with all. */
@@ -312,17 +312,16 @@ static void bare_sequence(void)
     ERR_clear_error();
 }
 
-int main(int argc, char **argv)
+/* A key of each kind. */
+static void generate_all(size_t bits)
 {
-    if (argc != 3)
-        return 2;
-    dice_state = strtoull(argv[1], NULL, 10);
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (unsigned char)dice(256);
     for (int i = 0; i < KINDS; i++) {
+        EVP_PKEY_free(keys[i]);
+        keys[i] = NULL;
         EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, kinds[i].type, properties[i & 1 ? OURS : STOCK]);
-        OSSL_PARAM params[4], *next = params;
+        OSSL_PARAM params[5], *next = params;
         int salt = kinds[i].salt;
+        *next++ = OSSL_PARAM_construct_size_t("bits", &bits);
         if (kinds[i].digest)
             *next++ = OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)kinds[i].digest, 0);
         if (kinds[i].mask)
@@ -335,10 +334,23 @@ int main(int argc, char **argv)
              "key %d", i);
         EVP_PKEY_CTX_free(context);
     }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3 && argc != 4)
+        return 2;
+    size_t bits = argc > 3 ? strtoull(argv[3], NULL, 10) : 2048;
+    dice_state = strtoull(argv[1], NULL, 10);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)dice(256);
     for (int i = 0, sequences = atoi(argv[2]); i < sequences; i++) {
+        if (i % 1000 == 0)
+            generate_all(bits);
         key = keys[dice(2) ? 0 : dice(KINDS)];
         if (!key)
             continue;
+        cases++;
         switch (dice(3)) {
         case 0:
             digest_sequence(0);
@@ -352,6 +364,6 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < KINDS; i++)
         EVP_PKEY_free(keys[i]);
-    printf("rsa-2048-private done %lu\n", done);
+    printf("rsa-%zu-private done %lu\n", bits, done);
     return end();
 }

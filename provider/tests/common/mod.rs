@@ -12,8 +12,11 @@ use std::sync::OnceLock;
 
 use warpdrive::stats::{Row, read_directory};
 
-/// The longest any program here may take, seconds. It is killed then.
-const TIME_LIMIT: &str = "200";
+/// The longest any program here may take, seconds; it is killed then. `WARPDRIVE_TEST_SECONDS` gives those that were asked for
+/// more cases more time.
+fn time_limit() -> String {
+    std::env::var("WARPDRIVE_TEST_SECONDS").unwrap_or_else(|_| "200".into())
+}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -107,7 +110,7 @@ impl Scratch {
     fn command_below(&self, above: &[&str], program: impl AsRef<OsStr>) -> Command {
         let mut command = self.stock("timeout");
         command
-            .args(["--signal=KILL", TIME_LIMIT])
+            .args(["--signal=KILL", &time_limit()])
             .args(above)
             .arg(program)
             .env("OPENSSL_CONF", self.file("openssl.cnf"))
@@ -144,6 +147,15 @@ impl Scratch {
 /// What a program printed on standard output.
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// How many cases a program of `tests/c` says that it put to both sides. Printed, so that a log adds up.
+pub fn cases(what: &str, output: &Output) -> u64 {
+    let said = said(output);
+    let number = said.lines().find_map(|line| line.strip_prefix("cases ")?.parse().ok());
+    let number = number.unwrap_or_else(|| panic!("{what} says no number of cases: {said}"));
+    println!("{what}: {number} cases");
+    number
 }
 
 /// Runs to the end.
