@@ -15,7 +15,7 @@ use crate::Algorithm;
 /// Kinds: every row of the counters twice, for RSA's two key forms; then what is paid for by length, by the power of two
 /// of it.
 const KINDS: usize = Algorithm::ALL.len() * 2;
-const CLASSES: usize = KINDS + 3 * 32;
+const CLASSES: usize = KINDS + 5 * 32;
 /// Weight of a new value: 1/8.
 const SHIFT: u32 = 3;
 /// Device answers before software is measured for comparison; for compression one is enough.
@@ -42,6 +42,8 @@ impl Class {
             Algorithm::Deflate => KINDS + log2,
             Algorithm::Inflate => KINDS + 32 + log2,
             Algorithm::Aes256Cbc => KINDS + 2 * 32 + log2,
+            Algorithm::Sm2Encrypt => KINDS + 3 * 32 + log2,
+            Algorithm::Sm2Decrypt => KINDS + 4 * 32 + log2,
             other => other.index() * 2 + usize::from(crt),
         })
     }
@@ -226,7 +228,14 @@ mod tests {
     fn classes_are_apart() {
         let mut seen = Vec::new();
         for algorithm in Algorithm::ALL {
-            if !matches!(algorithm, Algorithm::Deflate | Algorithm::Inflate | Algorithm::Aes256Cbc) {
+            let by_size = [
+                Algorithm::Deflate,
+                Algorithm::Inflate,
+                Algorithm::Aes256Cbc,
+                Algorithm::Sm2Encrypt,
+                Algorithm::Sm2Decrypt,
+            ];
+            if !by_size.contains(&algorithm) {
                 seen.push(Class::of(algorithm, 0, false));
                 seen.push(Class::of(algorithm, 0, true));
             }
@@ -235,12 +244,14 @@ mod tests {
             seen.push(Class::of(Algorithm::Deflate, 1 << shift, false));
             seen.push(Class::of(Algorithm::Inflate, 1 << shift, false));
             seen.push(Class::of(Algorithm::Aes256Cbc, 1 << shift, false));
+            seen.push(Class::of(Algorithm::Sm2Encrypt, 1 << shift, false));
+            seen.push(Class::of(Algorithm::Sm2Decrypt, 1 << shift, false));
         }
         for (index, class) in seen.iter().enumerate() {
             assert!(class.0 < CLASSES);
             assert!(!seen[..index].contains(class));
         }
-        assert_eq!(Class::of(Algorithm::Aes256Cbc, usize::MAX, false).0, CLASSES - 1);
+        assert_eq!(Class::of(Algorithm::Sm2Decrypt, usize::MAX, false).0, CLASSES - 1);
     }
 
     #[test]

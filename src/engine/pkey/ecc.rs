@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Algorithm, Answered, Ask, Core, Outcome, Reason, Station, Verdict};
 use crate::descriptor::hpre::{Answer, Operation};
 use crate::engine::core;
+use crate::queue::inflight::Flight;
 use crate::request::pkey::{Curve, CurveName, EcPrivateKey, EcPublicKey};
 use crate::secret::Secret;
 
@@ -106,7 +107,7 @@ impl Core {
     }
 
     /// The key's scalar times a point of its curve, found to be on the curve: x ‖ y, each padded to the width.
-    fn product(
+    pub(super) fn product(
         &self,
         ask: &Ask,
         station: &Station,
@@ -114,15 +115,31 @@ impl Core {
         point: &[u8],
     ) -> Result<Answered, Reason> {
         let curve = key.curve();
-        // The only curves for which a driver asks for these cores (`hpre §1.4`).
-        let fast = matches!(curve.name(), CurveName::P256 | CurveName::Sm2);
-        let task = (Operation::Multiply { fast }, curve.width_bytes());
+        let task = (multiplication(curve), curve.width_bytes());
         let answer = self.operate(ask, station, task, key.material(), |field| {
             field.copy_from_slice(point);
             Some(())
         })?;
-        let (x, y) = answer.bytes().split_at(curve.width_bytes());
-        if curve.contains(x, y) { Ok(answer) } else { Err(self.wrong(ask, &station.0)) }
+        if is_on(curve, &answer) { Ok(answer) } else { Err(self.wrong(ask, &station.0)) }
+    }
+
+    /// As [`Self::product`], several at once.
+    pub(super) fn products<const N: usize>(
+        &self,
+        ask: &Ask,
+        station: &Station,
+        factors: [(&EcPrivateKey, &[u8]); N],
+    ) -> Result<Vec<Answered>, Reason> {
+        let flights = factors.map(|(key, point)| {
+            let curve = key.curve();
+            Flight::pkey(multiplication(curve), curve.width_bytes(), key.material(), |field| {
+                field.copy_from_slice(point);
+                Some(())
+            })
+        });
+        let answers = self.operate_together(ask, station, flights)?;
+        let good = answers.iter().zip(factors).all(|(answer, (key, _))| is_on(key.curve(), answer));
+        if good { Ok(answers) } else { Err(self.wrong(ask, &station.0)) }
     }
 
     pub(in crate::engine) fn ecdsa_sign<S>(
@@ -275,6 +292,17 @@ impl Core {
         })?;
         Ok(answer.said == Answer::Valid)
     }
+}
+
+fn multiplication(curve: &Curve) -> Operation {
+    // The only curves for which a driver asks for these cores (`hpre §1.4`).
+    Operation::Multiply { fast: matches!(curve.name(), CurveName::P256 | CurveName::Sm2) }
+}
+
+/// Whether the device gave a point of the curve.
+fn is_on(curve: &Curve, answer: &Answered) -> bool {
+    let (x, y) = answer.bytes().split_at(curve.width_bytes());
+    curve.contains(x, y)
 }
 
 /// Two ways to sign with a key on a curve; the device's buffers are the same.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use once_cell::race::OnceBox;
 use zeroize::Zeroizing;
 
-use super::field::{Equation, Modulus, WIDEST_BYTES, ecdsa_agrees, in_range, sm2_agrees};
+use super::field::{Coordinate, Equation, Modulus, WIDEST_BYTES, ecdsa_agrees, in_range, sm2_agrees};
 use super::number::{bits, is_odd, place, place_any, strip_public};
 use crate::Error;
 
@@ -274,6 +274,28 @@ impl Curve {
         x.len() == p.len()
             && y.len() == p.len()
             && super::is_below(x, p) & super::is_below(y, p) & self.0.equation.holds(x, y)
+    }
+
+    /// A point of the curve plus twice the generator; points are x ‖ y, each padded to the width, and public. `None`: the sum has no
+    /// coordinates.
+    pub(crate) fn plus_two_generators(&self, point: &[u8]) -> Option<Box<[u8]>> {
+        let join = |[x, y]: [Coordinate; 2]| {
+            let skip = WIDEST_BYTES.checked_sub(self.0.width_bytes)?;
+            Some([x.get(skip..)?, y.get(skip..)?].concat())
+        };
+        let halves = |point| <[u8]>::split_at_checked(point, self.0.width_bytes);
+        let generator = halves(self.generator())?;
+        let two = join(self.0.equation.sum(generator, generator)?)?;
+        join(self.0.equation.sum(halves(point)?, halves(&two)?)?).map(Vec::into_boxed_slice)
+    }
+
+    /// Whether points that were multiplied fit each other: `first` a multiple of G, `second` the same multiple of another point Q, and
+    /// `third` the negative of it of Q + 2G ([`Self::plus_two_generators`]); then 2·`first` + `second` + `third` is nothing. Points of
+    /// the curve, x ‖ y, each padded to the width. Takes the same time for all of them. `None`: they are such that it cannot be
+    /// told.
+    pub(crate) fn multiples_fit(&self, first: &[u8], second: &[u8], third: &[u8]) -> Option<bool> {
+        let halves = |point| <[u8]>::split_at_checked(point, self.0.width_bytes);
+        self.0.equation.cancel(halves(first)?, halves(second)?, halves(third)?)
     }
 
     /// Whether a number padded to the width is in 1..n. Takes the same time for all numbers.
