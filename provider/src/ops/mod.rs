@@ -1,6 +1,7 @@
 //! The operations, one file each.
 
 pub(crate) mod asym_cipher;
+mod curve;
 pub(crate) mod exchange;
 pub(crate) mod keymgmt;
 mod rsa;
