@@ -55,6 +55,8 @@ pub enum Devices {
     None,
     /// A simulated set of its own.
     Simulated,
+    /// The same with other options of `uacce-sim run`.
+    Chosen(&'static [&'static str]),
 }
 
 /// A fresh folder of one test: the module under its installed name, `openssl.cnf` as shipped, policy `hardware`, a place for
@@ -94,8 +96,13 @@ impl Scratch {
     pub fn command(&self, program: impl AsRef<OsStr>, devices: Devices) -> Command {
         let mut command = self.stock("timeout");
         command.args(["--signal=KILL", TIME_LIMIT]);
-        if devices == Devices::Simulated {
-            command.arg(&built().simulator).args(["run", "--hw", "v3", "--"]);
+        let options = match devices {
+            Devices::None => None,
+            Devices::Simulated => Some(&["--hw", "v3"][..]),
+            Devices::Chosen(options) => Some(options),
+        };
+        if let Some(options) = options {
+            command.arg(&built().simulator).arg("run").args(options).arg("--");
         }
         command
             .arg(program)
