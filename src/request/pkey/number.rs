@@ -75,7 +75,7 @@ pub(crate) fn is_below(number: &[u8], bound: &[u8]) -> bool {
 
 /// `bound` less `number` into `difference`, all big-endian and of one length; `number` is not above `bound`. The same steps for all
 /// values.
-pub(super) fn less(bound: &[u8], number: &[u8], difference: &mut [u8]) {
+pub(crate) fn less(bound: &[u8], number: &[u8], difference: &mut [u8]) {
     debug_assert!(bound.len() == number.len() && bound.len() == difference.len(), "fields of one width");
     let mut borrow = 0;
     for ((place, a), b) in difference.iter_mut().zip(bound).zip(number).rev() {
