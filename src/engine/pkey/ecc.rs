@@ -114,13 +114,7 @@ impl Core {
         key: &EcPrivateKey,
         point: &[u8],
     ) -> Result<Answered, Reason> {
-        let curve = key.curve();
-        let task = (multiplication(curve), curve.width_bytes());
-        let answer = self.operate(ask, station, task, key.material(), |field| {
-            field.copy_from_slice(point);
-            Some(())
-        })?;
-        if is_on(curve, &answer) { Ok(answer) } else { Err(self.wrong(ask, &station.0)) }
+        self.products(ask, station, [(key, point)])?.pop().ok_or(Reason::Unsupported)
     }
 
     /// As [`Self::product`], several at once.
@@ -132,14 +126,19 @@ impl Core {
     ) -> Result<Vec<Answered>, Reason> {
         let flights = factors.map(|(key, point)| {
             let curve = key.curve();
-            Flight::pkey(multiplication(curve), curve.width_bytes(), key.material(), |field| {
+            // The only curves for which a driver asks for these cores (`hpre §1.4`).
+            let fast = matches!(curve.name(), CurveName::P256 | CurveName::Sm2);
+            Flight::pkey(Operation::Multiply { fast }, curve.width_bytes(), key.material(), |field| {
                 field.copy_from_slice(point);
                 Some(())
             })
         });
         let answers = self.operate_together(ask, station, flights)?;
-        let good = answers.iter().zip(factors).all(|(answer, (key, _))| is_on(key.curve(), answer));
-        if good { Ok(answers) } else { Err(self.wrong(ask, &station.0)) }
+        let on_curve = answers.iter().zip(factors).all(|(answer, (key, _))| {
+            let (x, y) = answer.bytes().split_at(key.curve().width_bytes());
+            key.curve().contains(x, y)
+        });
+        if on_curve { Ok(answers) } else { Err(self.wrong(ask, &station.0)) }
     }
 
     pub(in crate::engine) fn ecdsa_sign<S>(
@@ -292,17 +291,6 @@ impl Core {
         })?;
         Ok(answer.said == Answer::Valid)
     }
-}
-
-fn multiplication(curve: &Curve) -> Operation {
-    // The only curves for which a driver asks for these cores (`hpre §1.4`).
-    Operation::Multiply { fast: matches!(curve.name(), CurveName::P256 | CurveName::Sm2) }
-}
-
-/// Whether the device gave a point of the curve.
-fn is_on(curve: &Curve, answer: &Answered) -> bool {
-    let (x, y) = answer.bytes().split_at(curve.width_bytes());
-    curve.contains(x, y)
 }
 
 /// Two ways to sign with a key on a curve; the device's buffers are the same.

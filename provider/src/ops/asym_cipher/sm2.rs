@@ -64,7 +64,9 @@ pub(super) fn decrypt(
     encrypted: Input<'_>,
 ) -> c_int {
     let algorithm = Algorithm::Sm2Decrypt;
-    let prepared = may_use_device(algorithm, encrypted.raw().1).and_then(|()| {
+    // About as long as the message.
+    let about = encrypted.raw().1.saturating_sub(COORDINATE_LEN_BYTES * 3);
+    let prepared = may_use_device(algorithm, about).and_then(|()| {
         Decryption::prepare(context, software, key, output, encrypted).ok_or(Why::Unsupported)
     });
     let mut decryption = match prepared {
