@@ -16,7 +16,7 @@ use crate::request::cipher::Direction;
 /// Kinds: every row of the counters twice, for RSA's two key forms; then what is paid for by length, by the power of two
 /// of it.
 const KINDS: usize = Algorithm::ALL.len() * 2;
-const CLASSES: usize = KINDS + 5 * 32;
+const CLASSES: usize = KINDS + 7 * 32;
 /// Weight of a new value: 1/8.
 const SHIFT: u32 = 3;
 /// Device answers before software is measured for comparison; for compression one is enough.
@@ -42,7 +42,10 @@ impl Class {
         Self(match algorithm {
             Algorithm::Deflate => KINDS + log2,
             Algorithm::Inflate => KINDS + 32 + log2,
+            // Two more for its directions, see `of_cipher`.
             Algorithm::Aes256Cbc => KINDS + 2 * 32 + log2,
+            Algorithm::Sm2Encrypt => KINDS + 5 * 32 + log2,
+            Algorithm::Sm2Decrypt => KINDS + 6 * 32 + log2,
             other => other.index() * 2 + usize::from(crt),
         })
     }
@@ -237,7 +240,14 @@ mod tests {
     fn classes_are_apart() {
         let mut seen = Vec::new();
         for algorithm in Algorithm::ALL {
-            if !matches!(algorithm, Algorithm::Deflate | Algorithm::Inflate | Algorithm::Aes256Cbc) {
+            let by_size = [
+                Algorithm::Deflate,
+                Algorithm::Inflate,
+                Algorithm::Aes256Cbc,
+                Algorithm::Sm2Encrypt,
+                Algorithm::Sm2Decrypt,
+            ];
+            if !by_size.contains(&algorithm) {
                 seen.push(Class::of(algorithm, 0, false));
                 seen.push(Class::of(algorithm, 0, true));
             }
@@ -248,12 +258,14 @@ mod tests {
             seen.push(Class::of(Algorithm::Aes256Cbc, 1 << shift, false));
             seen.push(Class::of_cipher(Direction::Encrypt, 1 << shift));
             seen.push(Class::of_cipher(Direction::Decrypt, 1 << shift));
+            seen.push(Class::of(Algorithm::Sm2Encrypt, 1 << shift, false));
+            seen.push(Class::of(Algorithm::Sm2Decrypt, 1 << shift, false));
         }
         for (index, class) in seen.iter().enumerate() {
             assert!(class.0 < CLASSES);
             assert!(!seen[..index].contains(class));
         }
-        assert_eq!(Class::of_cipher(Direction::Decrypt, usize::MAX).0, CLASSES - 1);
+        assert_eq!(Class::of(Algorithm::Sm2Decrypt, usize::MAX, false).0, CLASSES - 1);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use engine::{
 };
 pub use engine::{
     aes_cbc, dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared,
-    rsa_private, sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify,
+    rsa_private, sm2_decrypt, sm2_decryption_point, sm2_encrypt, sm2_encryption_points, sm2_sign, sm2_verify,
 };
 pub use error::Error;
 pub use request::Algorithm;

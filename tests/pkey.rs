@@ -86,6 +86,8 @@ fn kinds() -> Vec<Kind> {
     add("sm2-verify".into(), false, Box::new(move || sm2_verify()));
     add("sm2-encrypt".into(), false, Box::new(move || sm2_encrypt()));
     add("sm2-decrypt".into(), false, Box::new(move || sm2_decrypt()));
+    add("sm2-encrypt".into(), true, Box::new(move || sm2_encryption_points()));
+    add("sm2-decrypt".into(), false, Box::new(move || sm2_decryption_point()));
     kinds
 }
 
@@ -415,6 +417,35 @@ fn sm2_decrypt() -> Case {
         let bad = warpdrive::sm2_decrypt(&key, &ciphertext, &mut output, |_| true, || ());
         assert_eq!(bad, Outcome::Software(()), "a damaged message is software's to judge");
         delivered(&outcome, output == message)
+    })
+}
+
+fn sm2_encryption_points() -> Case {
+    let mut group = sm2_group();
+    Box::new(move || {
+        let (_, point, key) = group.pair();
+        let k = below(&group.order);
+        let wanted = [group.multiply(None, &k), group.multiply(Some(&point), &k)];
+        let wanted = wanted.map(|point| group.coordinates(&point)).concat();
+        let mut points = vec![0; wanted.len()];
+        let (public, k) = (key.public().unwrap(), k.to_vec());
+        let outcome = warpdrive::sm2_encryption_points(public, &k, 600, &mut points, |_| true, || ());
+        delivered(&outcome, points == wanted)
+    })
+}
+
+fn sm2_decryption_point() -> Case {
+    let mut group = sm2_group();
+    Box::new(move || {
+        let (_, point, key) = group.pair();
+        let k = below(&group.order);
+        let [first, wanted] = [group.multiply(None, &k), group.multiply(Some(&point), &k)];
+        let [first, wanted] = [first, wanted].map(|point| group.coordinates(&point));
+        let c1 = EcPublicKey::new(key.curve(), &first[..32], &first[32..]).unwrap();
+        let mut shared = vec![0; wanted.len()];
+        let outcome =
+            warpdrive::sm2_decryption_point(&key, &c1, 600, &mut shared, |answer| answer == wanted, || ());
+        delivered(&outcome, shared == wanted)
     })
 }
 

@@ -10,6 +10,7 @@
 //! file serves OpenSSL 3.0 and all later versions, and a process with a second or a static libcrypto. All state hangs
 //! off the instance that libcrypto holds; nothing is opened and no thread is started here.
 
+pub mod ciphertext;
 mod config;
 mod context;
 pub mod decode;

@@ -10,8 +10,8 @@ use crate::ffi::bindings::{
     keymgmt as key_ids, operation, provider, signature as sig_ids,
 };
 use crate::ffi::fallback::{
-    CipherFunctions, CipherType, ExchangeFunctions, ExchangeType, Fallback, KeyFunctions, KeyType,
-    SignatureFunctions, SignatureType,
+    AsymCipherType, CipherFunctions, CipherType, ExchangeFunctions, ExchangeType, Fallback, KeyFunctions,
+    KeyType, SignatureFunctions, SignatureType,
 };
 
 /// The provider's own functions.
@@ -179,21 +179,30 @@ fn symmetric_of<R: cipher::Row>(functions: &CipherFunctions) -> Vec<Dispatch> {
     ]
 }
 
-/// RSA encryption.
-static RSA_CIPHERS: [Dispatch; 12] = [
-    Dispatch::new(cipher_ids::ASYM_CIPHER_NEWCTX, asym_cipher::newctx),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_ENCRYPT_INIT, asym_cipher::encrypt_init),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_ENCRYPT, asym_cipher::encrypt),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_DECRYPT_INIT, asym_cipher::decrypt_init),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_DECRYPT, asym_cipher::decrypt),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_FREECTX, asym_cipher::freectx),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_DUPCTX, asym_cipher::dupctx),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_GET_CTX_PARAMS, asym_cipher::get_ctx_params),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_GETTABLE_CTX_PARAMS, asym_cipher::gettable_ctx_params),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_SET_CTX_PARAMS, asym_cipher::set_ctx_params),
-    Dispatch::new(cipher_ids::ASYM_CIPHER_SETTABLE_CTX_PARAMS, asym_cipher::settable_ctx_params),
-    Dispatch::END,
-];
+/// The functions of an asymmetric cipher.
+fn cipher_table(cipher_type: AsymCipherType) -> Vec<Dispatch> {
+    match cipher_type {
+        AsymCipherType::Rsa => cipher_of::<asym_cipher::Rsa>(),
+        AsymCipherType::Sm2 => cipher_of::<asym_cipher::Sm2>(),
+    }
+}
+
+fn cipher_of<R: asym_cipher::Row>() -> Vec<Dispatch> {
+    vec![
+        Dispatch::new(cipher_ids::ASYM_CIPHER_NEWCTX, asym_cipher::newctx::<R>),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_ENCRYPT_INIT, asym_cipher::encrypt_init),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_ENCRYPT, asym_cipher::encrypt),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_DECRYPT_INIT, asym_cipher::decrypt_init),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_DECRYPT, asym_cipher::decrypt),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_FREECTX, asym_cipher::freectx),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_DUPCTX, asym_cipher::dupctx),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_GET_CTX_PARAMS, asym_cipher::get_ctx_params),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_GETTABLE_CTX_PARAMS, asym_cipher::gettable_ctx_params::<R>),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_SET_CTX_PARAMS, asym_cipher::set_ctx_params),
+        Dispatch::new(cipher_ids::ASYM_CIPHER_SETTABLE_CTX_PARAMS, asym_cipher::settable_ctx_params::<R>),
+        Dispatch::END,
+    ]
+}
 
 /// `provider=warpdrive` is what `?provider=warpdrive` in default properties prefers.
 const PROPERTIES: &CStr = c"provider=warpdrive";
@@ -250,8 +259,14 @@ impl Tables {
             signatures.push(offer.row(&listed.names, table, c"warpdrive signatures"));
         }
         let mut ciphers = Vec::new();
-        if let Some(listed) = fallback.ciphers().filter(|_| config.offers(Operation::RsaEncryption)) {
-            ciphers.push(offer.row(&listed.names, &RSA_CIPHERS[..], c"warpdrive RSA encryption"));
+        for cipher_type in AsymCipherType::ALL {
+            let operation = match cipher_type {
+                AsymCipherType::Rsa => Operation::RsaEncryption,
+                AsymCipherType::Sm2 => Operation::Sm2Encryption,
+            };
+            let listed = fallback.ciphers(cipher_type).filter(|_| config.offers(operation));
+            let Some(listed) = listed else { continue };
+            ciphers.push(offer.row(&listed.names, cipher_table(cipher_type), c"warpdrive encryption"));
         }
         let mut symmetric = Vec::new();
         for cipher_type in CipherType::ALL {

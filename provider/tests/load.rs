@@ -37,7 +37,7 @@ fn eight_threads_share_a_key() {
         succeed(scratch.command(&program, devices).arg("threads"));
         let counts = match devices {
             Devices::None => (0, BTreeMap::from([("no-device".into(), 160)])),
-            Devices::Simulated => (160, BTreeMap::new()),
+            _ => (160, BTreeMap::new()),
         };
         assert_eq!(scratch.take_counts(), BTreeMap::from([("rsa-2048-private".into(), counts)]));
     }

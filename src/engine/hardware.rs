@@ -37,6 +37,8 @@ pub(super) struct Ask {
     pub(super) flight: Class,
     pub(super) len_bytes: usize,
     pub(super) work: Work,
+    /// The device judges data that came from outside and may be damaged: that it refuses some is no failure.
+    pub(super) is_foreign: bool,
 }
 
 impl Ask {
@@ -46,7 +48,9 @@ impl Ask {
     }
 
     pub(super) fn of_class(algorithm: Algorithm, class: Class, len_bytes: usize) -> Self {
-        Self { algorithm, class, flight: class, len_bytes, work: Work::of(algorithm) }
+        let work = Work::of(algorithm);
+        let is_foreign = matches!(work, Work::Inflate(_)) || algorithm == Algorithm::Sm2Decrypt;
+        Self { algorithm, class, flight: class, len_bytes, work, is_foreign }
     }
 
     /// A request of a cipher; who runs it notes what it cost as a whole.
@@ -278,11 +282,9 @@ impl Core {
                 Ok(answer)
             }
             Err(Fault::Status(_)) => {
-                // What came from outside may be damaged.
-                let foreign = matches!(ask.work, Work::Inflate(_)) || ask.algorithm == Algorithm::Sm2Decrypt;
-                let patience = if foreign { PATIENCE_FOREIGN } else { PATIENCE };
+                let patience = if ask.is_foreign { PATIENCE_FOREIGN } else { PATIENCE };
                 health.refused(Instant::now(), &self.config.health, patience);
-                Err(if foreign { Reason::Refused } else { Reason::DeviceError })
+                Err(if ask.is_foreign { Reason::Refused } else { Reason::DeviceError })
             }
             Err(Fault::Impossible) => {
                 queue.retire();

@@ -24,7 +24,7 @@ pub use deflate::{DeflateInFlight, begin_deflate, deflate, preview_deflate};
 use hardware::{Ask, Core};
 pub use pkey::{
     dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared, rsa_private,
-    sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify,
+    sm2_decrypt, sm2_decryption_point, sm2_encrypt, sm2_encryption_points, sm2_sign, sm2_verify,
 };
 
 /// Who answered.

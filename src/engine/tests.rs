@@ -20,6 +20,7 @@ use crate::request::pkey::RsaPrivateKey;
 mod cipher;
 mod pieces;
 mod pkey;
+mod sm2;
 
 mod model {
     //! What the played device computes: enough to see that each answer belongs to its request.

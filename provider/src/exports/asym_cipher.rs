@@ -1,4 +1,4 @@
-//! The functions of the RSA cipher, as libcrypto calls them.
+//! The functions of asymmetric ciphers, as libcrypto calls them.
 //!
 //! # Safety
 //! libcrypto calls these functions, as `provider-asym_cipher(7)` says: contexts are those that [`newctx`] or [`dupctx`] handed
@@ -10,17 +10,39 @@ use std::ffi::{c_int, c_void};
 
 use crate::context::Context;
 use crate::ffi::bindings::Param;
+use crate::ffi::fallback::AsymCipherType;
 use crate::ffi::guard::guard;
 use crate::ffi::handle::{Input, Output, borrow, boxed, enter, enter_mut, free_boxed, share};
 use crate::ffi::params::{Params, ParamsToFill};
 use crate::ops::asym_cipher::AsymCipher;
 use crate::ops::keymgmt::Key;
 
-pub(crate) unsafe extern "C" fn newctx(instance: *mut c_void) -> *mut c_void {
+/// An asymmetric cipher, as a parameter of the functions below.
+pub(crate) trait Row {
+    /// Which one.
+    const TYPE: AsymCipherType;
+}
+
+macro_rules! rows {
+    ($($name:ident)*) => { $(
+        /// Stands for the cipher of this name.
+        pub(crate) struct $name;
+
+        impl Row for $name {
+            const TYPE: AsymCipherType = AsymCipherType::$name;
+        }
+    )* };
+}
+
+rows! { Rsa Sm2 }
+
+pub(crate) unsafe extern "C" fn newctx<R: Row>(instance: *mut c_void) -> *mut c_void {
     // SAFETY: our instance.
     unsafe {
         enter(instance, |_: &Context| {
-            share(instance).and_then(AsymCipher::new).map_or(std::ptr::null_mut(), boxed)
+            share(instance)
+                .and_then(|context| AsymCipher::new(context, R::TYPE))
+                .map_or(std::ptr::null_mut(), boxed)
         })
     }
 }
@@ -83,9 +105,14 @@ pub(crate) unsafe extern "C" fn set_ctx_params(context: *mut c_void, params: *co
 
 macro_rules! lists {
     ($($name:ident as $method:ident)*) => { $(
-        pub(crate) unsafe extern "C" fn $name(context: *mut c_void, instance: *mut c_void) -> *const Param {
+        pub(crate) unsafe extern "C" fn $name<R: Row>(
+            context: *mut c_void,
+            instance: *mut c_void,
+        ) -> *const Param {
             // SAFETY: our instance, and our context or null.
-            unsafe { enter(instance, |instance: &Context| AsymCipher::$method(borrow(context), instance)) }
+            unsafe {
+                enter(instance, |instance: &Context| AsymCipher::$method(borrow(context), R::TYPE, instance))
+            }
         }
     )* };
 }

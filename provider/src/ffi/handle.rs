@@ -193,6 +193,11 @@ impl<'a> Output<'a> {
         Self { pointer: bytes.as_mut_ptr(), len, size: bytes.len(), lent: std::marker::PhantomData }
     }
 
+    /// Asks for the size alone.
+    pub(crate) fn asking(len: &'a mut usize) -> Self {
+        Self { pointer: std::ptr::null_mut(), len, size: 0, lent: std::marker::PhantomData }
+    }
+
     /// True when only the size is wanted.
     pub(crate) fn is_size_query(&self) -> bool {
         self.pointer.is_null()
@@ -201,6 +206,18 @@ impl<'a> Output<'a> {
     /// Bytes the caller has room for.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// Bytes of the answer that was given last, or whatever its place held before; 0 without a place.
+    pub(crate) fn answered_len(&self) -> usize {
+        // SAFETY: `new`'s promise: null or valid.
+        unsafe { self.len.as_ref() }.copied().unwrap_or(0)
+    }
+
+    /// Whether an input lies, in part, where the answer goes.
+    pub(crate) fn overlaps(&self, input: Input<'_>) -> bool {
+        let (ours, theirs) = (self.pointer.addr(), input.pointer.addr());
+        ours < theirs.saturating_add(input.len) && theirs < ours.saturating_add(self.size)
     }
 
     /// As C gets it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod asym_cipher;
 pub(crate) mod cipher;
+mod curve;
 pub(crate) mod exchange;
 pub(crate) mod keymgmt;
 mod rsa;

@@ -183,7 +183,7 @@ impl Signature {
         match self.signature_type {
             _ if self.is_theirs => Err(Why::Unsupported),
             SignatureType::Rsa => crate::ops::rsa::may_use_device(&self.context, key),
-            _ => curve::may_use_device(self.algorithm(key), key),
+            _ => crate::ops::curve::may_use_device(self.algorithm(key), key.len_bytes()),
         }
     }
 

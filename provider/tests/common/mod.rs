@@ -58,6 +58,8 @@ pub enum Devices {
     None,
     /// A simulated set of its own.
     Simulated,
+    /// The same with other options of `uacce-sim run`.
+    Chosen(&'static [&'static str]),
 }
 
 /// A fresh folder of one test: the module under its installed name, `openssl.cnf` as shipped, policy `hardware`, a place for
@@ -98,6 +100,7 @@ impl Scratch {
         match devices {
             Devices::None => self.command_below(&[], program),
             Devices::Simulated => self.simulated(&["--hw", "v3"], program),
+            Devices::Chosen(options) => self.simulated(options, program),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Algorithm, Answered, Ask, Core, Outcome, Reason, Station, Verdict};
 use crate::descriptor::hpre::{Answer, Operation};
 use crate::engine::core;
+use crate::queue::inflight::Flight;
 use crate::request::pkey::{Curve, CurveName, EcPrivateKey, EcPublicKey};
 use crate::secret::Secret;
 
@@ -106,23 +107,38 @@ impl Core {
     }
 
     /// The key's scalar times a point of its curve, found to be on the curve: x ‖ y, each padded to the width.
-    fn product(
+    pub(super) fn product(
         &self,
         ask: &Ask,
         station: &Station,
         key: &EcPrivateKey,
         point: &[u8],
     ) -> Result<Answered, Reason> {
-        let curve = key.curve();
-        // The only curves for which a driver asks for these cores (`hpre §1.4`).
-        let fast = matches!(curve.name(), CurveName::P256 | CurveName::Sm2);
-        let task = (Operation::Multiply { fast }, curve.width_bytes());
-        let answer = self.operate(ask, station, task, key.material(), |field| {
-            field.copy_from_slice(point);
-            Some(())
-        })?;
-        let (x, y) = answer.bytes().split_at(curve.width_bytes());
-        if curve.contains(x, y) { Ok(answer) } else { Err(self.wrong(ask, &station.0)) }
+        self.products(ask, station, [(key, point)])?.pop().ok_or(Reason::Unsupported)
+    }
+
+    /// As [`Self::product`], several at once.
+    pub(super) fn products<const N: usize>(
+        &self,
+        ask: &Ask,
+        station: &Station,
+        factors: [(&EcPrivateKey, &[u8]); N],
+    ) -> Result<Vec<Answered>, Reason> {
+        let flights = factors.map(|(key, point)| {
+            let curve = key.curve();
+            // The only curves for which a driver asks for these cores (`hpre §1.4`).
+            let fast = matches!(curve.name(), CurveName::P256 | CurveName::Sm2);
+            Flight::pkey(Operation::Multiply { fast }, curve.width_bytes(), key.material(), |field| {
+                field.copy_from_slice(point);
+                Some(())
+            })
+        });
+        let answers = self.operate_together(ask, station, flights)?;
+        let on_curve = answers.iter().zip(factors).all(|(answer, (key, _))| {
+            let (x, y) = answer.bytes().split_at(key.curve().width_bytes());
+            key.curve().contains(x, y)
+        });
+        if on_curve { Ok(answers) } else { Err(self.wrong(ask, &station.0)) }
     }
 
     pub(in crate::engine) fn ecdsa_sign<S>(

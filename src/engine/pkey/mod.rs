@@ -18,9 +18,10 @@ pub use dh::{dh_public, dh_shared};
 pub use ecc::{ec_public, ecdh, ecdsa_sign, ecdsa_verify};
 pub use ecx::{ecx_public, ecx_shared};
 pub use rsa::rsa_private;
-pub use sm2::{sm2_decrypt, sm2_encrypt, sm2_sign, sm2_verify};
+pub use sm2::{sm2_decrypt, sm2_decryption_point, sm2_encrypt, sm2_encryption_points, sm2_sign, sm2_verify};
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::hardware::{Ask, Core};
 use super::{Outcome, Verdict};
@@ -28,6 +29,7 @@ use crate::descriptor::hpre::Operation;
 use crate::queue::SharedQueue;
 use crate::queue::inflight::{Answered, Flight};
 use crate::queue::pool::Device;
+use crate::queue::slots::Ticket;
 use crate::secret::Secret;
 use crate::{Algorithm, Reason};
 
@@ -47,5 +49,44 @@ impl Core {
         let flight = Flight::pkey(operation, width_bytes, key, fill).ok_or(Reason::Unsupported)?;
         let flight = self.fly(ask, device, queue, |_| flight)?;
         self.judged(ask, device, queue, flight.pkey_answer())
+    }
+
+    /// Several operations on a device at hand, all of them lent before the first is waited for.
+    fn operate_together<const N: usize>(
+        &self,
+        ask: &Ask,
+        (device, queue): &Station,
+        flights: [Option<Box<Flight>>; N],
+    ) -> Result<Vec<Answered>, Reason> {
+        let start = Instant::now();
+        let mut lent = Vec::with_capacity(N);
+        for flight in flights {
+            let flight = flight.ok_or(Reason::Unsupported)?;
+            match queue.submit(flight) {
+                Ok(ticket) => lent.push(Lent { queue, ticket }),
+                Err(reason) => {
+                    self.lost(ask, device, queue, reason);
+                    return Err(reason);
+                }
+            }
+        }
+        let answers = lent.iter().map(|Lent { ticket, .. }| {
+            let flight = self.arrived(ask, device, queue, start, queue.wait(ticket, &self.timing(ask)))?;
+            self.judged(ask, device, queue, flight.pkey_answer())
+        });
+        answers.collect()
+    }
+}
+
+/// One of several operations that are out together.
+struct Lent<'a> {
+    queue: &'a SharedQueue,
+    ticket: Ticket,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        // Without effect when the answer was fetched; else the memory stays where it is until the device is done.
+        self.queue.abandon(&self.ticket);
     }
 }

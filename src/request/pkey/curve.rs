@@ -276,6 +276,29 @@ impl Curve {
             && super::is_below(x, p) & super::is_below(y, p) & self.0.equation.holds(x, y)
     }
 
+    /// The sum of two points of the curve, which may be the same; points are x ‖ y, each padded to the width, and public. `None`: it
+    /// has no coordinates.
+    pub(crate) fn sum(&self, one: &[u8], other: &[u8]) -> Option<Box<[u8]>> {
+        let halves = |point| <[u8]>::split_at_checked(point, self.0.width_bytes);
+        let [x, y] = self.0.equation.sum(halves(one)?, halves(other)?)?;
+        let skip = WIDEST_BYTES.checked_sub(self.0.width_bytes)?;
+        Some([x.get(skip..)?, y.get(skip..)?].concat().into_boxed_slice())
+    }
+
+    /// A point of the curve plus twice the generator, as [`Self::sum`].
+    pub(crate) fn plus_two_generators(&self, point: &[u8]) -> Option<Box<[u8]>> {
+        self.sum(point, &self.sum(self.generator(), self.generator())?)
+    }
+
+    /// Whether points that were multiplied fit each other: `first` a multiple of G, `second` the same multiple of another point Q, and
+    /// `third` the negative of it of Q + 2G ([`Self::plus_two_generators`]); then 2·`first` + `second` + `third` is nothing. Points of
+    /// the curve, x ‖ y, each padded to the width. Takes the same time for all of them. `None`: they are such that it cannot be
+    /// told.
+    pub(crate) fn multiples_fit(&self, first: &[u8], second: &[u8], third: &[u8]) -> Option<bool> {
+        let halves = |point| <[u8]>::split_at_checked(point, self.0.width_bytes);
+        self.0.equation.cancel(halves(first)?, halves(second)?, halves(third)?)
+    }
+
     /// Whether a number padded to the width is in 1..n. Takes the same time for all numbers.
     pub(crate) fn is_scalar(&self, number: &[u8]) -> bool {
         in_range(number, self.order())
@@ -496,6 +519,78 @@ mod tests {
         let other = Curve::new(&CurveParameters { gy: &minus, ..parameters }).unwrap();
         assert_eq!(other.name(), CurveName::Other);
         assert_ne!(other, curve);
+    }
+
+    fn negative(curve: &Curve, point: &[u8]) -> Vec<u8> {
+        let (x, y) = point.split_at(curve.width_bytes());
+        let mut minus = vec![0; y.len()];
+        super::super::less(curve.field(P), y, &mut minus);
+        [x, &minus].concat()
+    }
+
+    /// By additions one after the other.
+    fn times(curve: &Curve, factor: u32, point: &[u8]) -> Vec<u8> {
+        let first = Box::from(point);
+        (1..factor).fold(first, |sum: Box<[u8]>, _| curve.sum(&sum, point).unwrap()).to_vec()
+    }
+
+    #[test]
+    fn sums_follow_the_group() {
+        for curve in CurveName::ALL.into_iter().filter_map(Curve::known) {
+            let generator = curve.generator();
+            let [two, three, five] = [2, 3, 5].map(|factor| times(&curve, factor, generator));
+            assert_eq!(curve.sum(&two, &three).as_deref(), Some(&five[..]));
+            assert_eq!(curve.sum(&three, &two).as_deref(), Some(&five[..]));
+            assert_eq!(curve.sum(&five, &negative(&curve, &two)).as_deref(), Some(&three[..]));
+            assert_eq!(curve.sum(&two, &negative(&curve, &two)), None, "infinity");
+            let (x, y) = five.split_at(curve.width_bytes());
+            assert!(curve.contains(x, y));
+        }
+    }
+
+    #[test]
+    fn multiples_fit_when_all_three_are_right() {
+        for curve in CurveName::ALL.into_iter().filter_map(Curve::known) {
+            let generator = curve.generator();
+            for (factor, secret) in [(7, 5), (3, 11), (2, 1), (9, 3)] {
+                let key = times(&curve, secret, generator);
+                let shifted = curve.plus_two_generators(&key).unwrap();
+                let right = [
+                    times(&curve, factor, generator),
+                    times(&curve, factor, &key),
+                    negative(&curve, &times(&curve, factor, &shifted)),
+                ];
+                let [first, second, third] = &right;
+                assert_eq!(
+                    curve.multiples_fit(first, second, third),
+                    Some(true),
+                    "{curve:?} {factor} {secret}"
+                );
+                let swapped = curve.multiples_fit(second, first, third);
+                assert_eq!(swapped == Some(true), first == second, "the other way round");
+                for (at, point) in right.iter().enumerate() {
+                    for wrong in
+                        [negative(&curve, point), curve.sum(point, generator).unwrap().to_vec(), key.clone()]
+                    {
+                        let mut points = right.clone();
+                        points[at] = wrong;
+                        if points == right {
+                            continue;
+                        }
+                        let [first, second, third] = &points;
+                        assert_ne!(
+                            curve.multiples_fit(first, second, third),
+                            Some(true),
+                            "{curve:?} {factor} {secret} {at}"
+                        );
+                    }
+                }
+            }
+            // Q = 2G: twice the first is the second, and any third would lie on a line with it.
+            let two = times(&curve, 2, generator);
+            let (first, second) = (times(&curve, 3, generator), times(&curve, 3, &two));
+            assert_eq!(curve.multiples_fit(&first, &second, &two), None);
+        }
     }
 
     #[test]

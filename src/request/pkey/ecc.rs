@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use once_cell::race::OnceBox;
 use zeroize::Zeroizing;
 
 use super::curve::Curve;
-use super::number::{is_one, place};
+use super::number::{is_one, less, place};
 use crate::secret::Secret;
 use crate::{Algorithm, Error};
 
@@ -16,6 +17,8 @@ pub struct EcPublicKey {
     curve: Curve,
     /// p ‖ a ‖ b ‖ n ‖ Gx ‖ Gy ‖ Qx ‖ Qy, each padded to the width (hpre §3.4).
     material: Arc<Secret>,
+    /// See [`Self::shifted`]; made at first use.
+    shifted: Arc<OnceBox<Option<Box<[u8]>>>>,
 }
 
 impl EcPublicKey {
@@ -33,7 +36,7 @@ impl EcPublicKey {
         // Zero is a coordinate: what does not fit is found by `contains`, which sees the rest of the number.
         let fits = super::number::place_any(x, qx) & super::number::place_any(y, qy);
         if fits && curve.contains(qx, qy) {
-            Ok(Self { curve: curve.clone(), material: Arc::new(material) })
+            Ok(Self { curve: curve.clone(), material: Arc::new(material), shifted: Arc::default() })
         } else {
             Err(Error::Unsuitable)
         }
@@ -60,6 +63,11 @@ impl EcPublicKey {
     /// The key buffer of a verification (hpre §3.1): eight fields.
     pub(crate) fn material(&self) -> &Arc<Secret> {
         &self.material
+    }
+
+    /// Q + 2G, which multiplications of Q and G are checked with; x ‖ y, each padded to the width. `None`: it has no coordinates.
+    pub(crate) fn shifted(&self) -> Option<&[u8]> {
+        self.shifted.get_or_init(|| Box::new(self.curve.plus_two_generators(self.point()))).as_deref()
     }
 
     /// Qx ‖ Qy, each padded to the width.
@@ -111,6 +119,15 @@ impl EcPrivateKey {
             field.copy_from_slice(source);
         }
         Ok(Self { curve: curve.clone(), material: Arc::new(material), public: public.cloned() })
+    }
+
+    /// The key of n - d.
+    /// # Errors
+    /// [`Error::Unsuitable`]: hardware does not take it, as in [`EcPrivateKey::new`].
+    pub(crate) fn opposite(&self) -> Result<Self, Error> {
+        let mut scalar = Zeroizing::new(vec![0; self.curve.width_bytes()]);
+        less(self.curve.order(), self.scalar(), &mut scalar);
+        Self::new(&self.curve, &scalar, None)
     }
 
     /// Its curve.

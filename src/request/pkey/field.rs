@@ -58,7 +58,59 @@ impl Equation {
         let difference = Zeroizing::new(y.square() - *right);
         is_zero(&*bytes(&difference))
     }
+
+    /// The sum of two points of the curve, which may be the same: x and y. All public. `None`: it has no coordinates.
+    pub(super) fn sum(&self, (x1, y1): (&[u8], &[u8]), (x2, y2): (&[u8], &[u8])) -> Option<[Coordinate; 2]> {
+        let residue = |number| self.p.residue(number).map(|residue| *residue);
+        let (x1, y1, x2, y2) = (residue(x1)?, residue(y1)?, residue(x2)?, residue(y2)?);
+        let (rise, run) = if (x1, y1) == (x2, y2) {
+            let square = x1.square();
+            (square.double() + square + self.a, y1.double())
+        } else {
+            (y2 - y1, x2 - x1)
+        };
+        let slope = rise * Option::<MontyForm<LIMBS>>::from(run.inv_vartime())?;
+        let x = slope.square() - x1 - x2;
+        let y = slope * (x1 - x) - y1;
+        Some([bytes(&x), bytes(&y)])
+    }
+
+    /// Whether twice the point `a`, and `b`, and `c` add up to nothing (infinity), three points of the curve in coordinates below
+    /// p. The tangent at `a` meets the curve a second time in the negative of twice `a`, which then is the sum of `b` and `c`: its own
+    /// negative lies on the line through these. No inversion, and the same time for all points. `None`: it cannot be told, because two
+    /// of these three have the same x.
+    pub(super) fn cancel(&self, a: Point<'_>, b: Point<'_>, c: Point<'_>) -> Option<bool> {
+        let residue = |number| self.p.residue(number);
+        let (xa, ya) = (residue(a.0)?, residue(a.1)?);
+        let (xb, yb, xc, yc) = (residue(b.0)?, residue(b.1)?, residue(c.0)?, residue(c.1)?);
+        let product = |a: &Residue, b: &Residue| Zeroizing::new(**a * **b);
+        let difference = |a: &Residue, b: &Residue| Zeroizing::new(**a - **b);
+        let square = product(&xa, &xa);
+        // The slope of the tangent is rise / run; the point in question is (xt / run², yt / run³).
+        let rise = Zeroizing::new(square.double() + *square + self.a);
+        let run = Zeroizing::new(ya.double());
+        let run_2 = product(&run, &run);
+        let run_3 = product(&run_2, &run);
+        let xa_run_2 = product(&xa, &run_2);
+        let xt = Zeroizing::new(rise.square() - xa_run_2.double());
+        let yt = Zeroizing::new(*rise * (*xa_run_2 - *xt) - *product(&ya, &run_3));
+        let (across, down) = (difference(&xc, &xb), difference(&yc, &yb));
+        let to_b = difference(&xt, &product(&xb, &run_2));
+        let to_c = difference(&xt, &product(&xc, &run_2));
+        if [&across, &to_b, &to_c].into_iter().any(|value| is_zero(&*bytes(value))) {
+            return None;
+        }
+        let left = Zeroizing::new(*product(&down, &to_b) * *run);
+        let right = product(&difference(&yt, &product(&yb, &run_3)), &across);
+        Some(is_zero(&*bytes(&difference(&left, &right))))
+    }
 }
+
+/// Coordinates of a point, big-endian, at most 72 bytes.
+pub(super) type Point<'a> = (&'a [u8], &'a [u8]);
+
+/// One of them, padded to the widest field.
+pub(super) type Coordinate = Zeroizing<[u8; WIDEST_BYTES]>;
 
 /// True when s·k ≡ e + r·d: an ECDSA signature's halves belong together, whatever point r came from. All big-endian, at most
 /// 72 bytes.

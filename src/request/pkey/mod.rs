@@ -18,4 +18,6 @@ pub use ecc::{EcPrivateKey, EcPublicKey};
 pub use ecx::{EcxKind, EcxPrivateKey};
 pub use rsa::{RsaComponents, RsaPrivateKey};
 
+#[cfg(test)]
+pub(crate) use number::less;
 pub(crate) use number::{is_below, is_zero};

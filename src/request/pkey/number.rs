@@ -73,6 +73,19 @@ pub(crate) fn is_below(number: &[u8], bound: &[u8]) -> bool {
     borrow == 1
 }
 
+/// `bound` less `number` into `difference`, all big-endian and of one length; `number` is not above `bound`. The same steps for all
+/// values.
+pub(crate) fn less(bound: &[u8], number: &[u8], difference: &mut [u8]) {
+    debug_assert!(bound.len() == number.len() && bound.len() == difference.len(), "fields of one width");
+    let mut borrow = 0;
+    for ((place, a), b) in difference.iter_mut().zip(bound).zip(number).rev() {
+        let wide = u16::from(*a).wrapping_sub(u16::from(*b)).wrapping_sub(borrow);
+        let [_, low] = wide.to_be_bytes();
+        *place = low;
+        borrow = wide >> 15;
+    }
+}
+
 /// True when every byte is zero. Looks at all of them.
 pub(crate) fn is_zero(number: &[u8]) -> bool {
     number.iter().fold(0, |all, byte| all | byte) == 0
@@ -128,6 +141,14 @@ mod tests {
         fn below_is_less_than(a: u64, b: u64) {
             prop_assert_eq!(is_below(&a.to_be_bytes(), &b.to_be_bytes()), a < b);
             prop_assert_eq!(is_below(&a.to_be_bytes(), &a.wrapping_add(1).to_be_bytes()), a != u64::MAX);
+        }
+
+        #[test]
+        fn differences(a: u64, b: u64) {
+            let (number, bound) = (a.min(b), a.max(b));
+            let mut difference = [0; 8];
+            less(&bound.to_be_bytes(), &number.to_be_bytes(), &mut difference);
+            prop_assert_eq!(u64::from_be_bytes(difference), bound - number);
         }
 
         #[test]

@@ -10,6 +10,26 @@ use crate::ffi::bindings::Param;
 use crate::ffi::handle::{Input, Output};
 use crate::ffi::params::{Own, Params, ParamsToFill, to_fill};
 
+/// An asymmetric cipher that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AsymCipherType {
+    Rsa,
+    Sm2,
+}
+
+impl AsymCipherType {
+    /// Every one.
+    pub(crate) const ALL: [Self; 2] = [Self::Rsa, Self::Sm2];
+
+    /// The name under which every OpenSSL 3 knows it.
+    pub(crate) const fn name(self) -> &'static CStr {
+        match self {
+            Self::Rsa => c"RSA",
+            Self::Sm2 => c"SM2",
+        }
+    }
+}
+
 copied_functions! {
     /// The functions of an asymmetric cipher.
     AsymCipherFunctions from asym_cipher {
@@ -27,7 +47,7 @@ copied_functions! {
     }
 }
 
-/// An RSA cipher context of the default provider. Results are the provider's own: 1 is success.
+/// A cipher context of the default provider. Results are the provider's own: 1 is success.
 pub(crate) struct AsymCipherContext {
     raw: NonNull<c_void>,
     functions: AsymCipherFunctions,
@@ -37,7 +57,7 @@ pub(crate) struct AsymCipherContext {
 // SAFETY: the provider's contexts are bound to no thread; `&mut` keeps users apart.
 unsafe impl Send for AsymCipherContext {}
 
-/// What a cipher context has been told, as it tells it itself (EVP_ASYM_CIPHER-RSA(7)).
+/// What an RSA cipher context has been told, as it tells it itself (EVP_ASYM_CIPHER-RSA(7)).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CipherParameters {
     /// 1 PKCS#1 v1.5, 3 none, 4 OAEP, 7 PKCS#1 v1.5 for TLS.
@@ -58,8 +78,8 @@ pub(crate) struct CipherParameters {
 
 impl AsymCipherContext {
     /// A fresh context; `None` when the provider has no such cipher.
-    pub(crate) fn new(fallback: &Arc<Fallback>) -> Option<Self> {
-        let functions = fallback.ciphers()?.functions;
+    pub(crate) fn new(fallback: &Arc<Fallback>, cipher_type: AsymCipherType) -> Option<Self> {
+        let functions = fallback.ciphers(cipher_type)?.functions;
         // SAFETY: the provider's function with the provider's context.
         let raw = NonNull::new(unsafe { (functions.newctx)(fallback.context) })?;
         Some(Self { raw, functions, fallback: Arc::clone(fallback) })
@@ -113,10 +133,17 @@ impl AsymCipherContext {
         unsafe { (self.functions.set_ctx_params)(self.raw.as_ptr(), params.raw()) }
     }
 
-    /// What the context has been told; `None` when it does not tell.
+    /// Name of the digest; empty before one was needed or set. `None` when the context does not tell.
+    pub(crate) fn digest_name(&mut self) -> Option<CString> {
+        let mut digest = [0_u8; NAME_LEN_BYTES];
+        let mut array = [Own::text_room(c"digest", &mut digest), Own::END];
+        let told = self.get_params(to_fill(&mut array)) == 1;
+        CStr::from_bytes_until_nul(&digest).ok().filter(|_| told).map(CStr::to_owned)
+    }
+
+    /// What an RSA context has been told; `None` when it does not tell.
     pub(crate) fn parameters(&mut self) -> Option<CipherParameters> {
-        // OSSL_MAX_NAME_SIZE is 50.
-        let (mut digest, mut mask_digest) = ([0_u8; 64], [0_u8; 64]);
+        let (mut digest, mut mask_digest) = ([0_u8; NAME_LEN_BYTES], [0_u8; NAME_LEN_BYTES]);
         let (mut padding, mut label) = (0, std::ptr::null());
         // Where nothing is known of implicit rejection, this stays.
         let (mut client_version, mut negotiated_version, mut rejection) = (0, 0, 0);
@@ -148,21 +175,32 @@ impl AsymCipherContext {
     }
 }
 
+/// Room for a digest's name: OSSL_MAX_NAME_SIZE is 50.
+const NAME_LEN_BYTES: usize = 64;
+
 /// Functions that need no context.
 impl Fallback {
     /// What a cipher context can tell; `context` may be absent.
-    pub(crate) fn cipher_gettable_params(&self, context: Option<&AsymCipherContext>) -> *const Param {
+    pub(crate) fn cipher_gettable_params(
+        &self,
+        cipher_type: AsymCipherType,
+        context: Option<&AsymCipherContext>,
+    ) -> *const Param {
         let raw = context.map_or(std::ptr::null_mut(), |context| context.raw.as_ptr());
-        self.ciphers().map_or(std::ptr::null(), |ciphers| {
+        self.ciphers(cipher_type).map_or(std::ptr::null(), |ciphers| {
             // SAFETY: the provider's own context and cipher context.
             unsafe { (ciphers.functions.gettable_ctx_params)(raw, self.context) }
         })
     }
 
     /// What a cipher context can be told; `context` may be absent.
-    pub(crate) fn cipher_settable_params(&self, context: Option<&AsymCipherContext>) -> *const Param {
+    pub(crate) fn cipher_settable_params(
+        &self,
+        cipher_type: AsymCipherType,
+        context: Option<&AsymCipherContext>,
+    ) -> *const Param {
         let raw = context.map_or(std::ptr::null_mut(), |context| context.raw.as_ptr());
-        self.ciphers().map_or(std::ptr::null(), |ciphers| {
+        self.ciphers(cipher_type).map_or(std::ptr::null(), |ciphers| {
             // SAFETY: the provider's own context and cipher context.
             unsafe { (ciphers.functions.settable_ctx_params)(raw, self.context) }
         })

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use once_cell::race::OnceBox;
 
-pub(crate) use asym_cipher::{AsymCipherContext, AsymCipherFunctions, CipherParameters};
+pub(crate) use asym_cipher::{AsymCipherContext, AsymCipherFunctions, AsymCipherType, CipherParameters};
 pub(crate) use cipher::{CipherContext, CipherFunctions, CipherType};
 pub(crate) use digest::{Digest, DigestContext};
 pub(crate) use exchange::{ExchangeContext, ExchangeFunctions, ExchangeType};
@@ -82,7 +82,7 @@ pub(crate) struct Fallback {
     signatures: Vec<(SignatureType, Listed<SignatureFunctions>)>,
     digests: OnceBox<Vec<Digest>>,
     symmetric: Vec<(CipherType, Listed<CipherFunctions>)>,
-    ciphers: Option<Listed<AsymCipherFunctions>>,
+    ciphers: Vec<(AsymCipherType, Listed<AsymCipherFunctions>)>,
     query: provider::QueryOperation,
     unquery: Option<provider::UnqueryOperation>,
     capabilities: Option<provider::GetCapabilities>,
@@ -145,12 +145,16 @@ impl Fallback {
                 }
             }
         });
-        let mut ciphers = None;
+        let mut ciphers: Vec<(AsymCipherType, Listed<AsymCipherFunctions>)> = Vec::new();
         each(operation::ASYM_CIPHER, &mut |names, table| {
-            if lists(names, c"RSA") && ciphers.is_none() {
-                // SAFETY: the provider's table for an asymmetric cipher.
-                let functions = unsafe { AsymCipherFunctions::copy(table) };
-                ciphers = functions.map(|functions| Listed { names: names.to_owned(), functions });
+            for cipher_type in AsymCipherType::ALL {
+                if lists(names, cipher_type.name()) && ciphers.iter().all(|(known, _)| *known != cipher_type)
+                {
+                    // SAFETY: the provider's table for an asymmetric cipher.
+                    let functions = unsafe { AsymCipherFunctions::copy(table) };
+                    let names = names.to_owned();
+                    ciphers.extend(functions.map(|functions| (cipher_type, Listed { names, functions })));
+                }
             }
         });
         let mut symmetric: Vec<(CipherType, Listed<CipherFunctions>)> = Vec::new();
@@ -216,9 +220,9 @@ impl Fallback {
         self.symmetric.iter().find(|(known, _)| *known == cipher_type).map(|(_, cipher)| cipher)
     }
 
-    /// Names and functions of RSA encryption.
-    pub(crate) fn ciphers(&self) -> Option<&Listed<AsymCipherFunctions>> {
-        self.ciphers.as_ref()
+    /// Names and functions of an asymmetric cipher.
+    pub(crate) fn ciphers(&self, cipher_type: AsymCipherType) -> Option<&Listed<AsymCipherFunctions>> {
+        self.ciphers.iter().find(|(known, _)| *known == cipher_type).map(|(_, cipher)| cipher)
     }
 
     /// The digest called `name`, if the provider has it and an RSA signature can name it.

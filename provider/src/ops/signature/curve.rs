@@ -3,10 +3,9 @@
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use warpdrive::request::pkey::{CurveName, EcPrivateKey};
-use warpdrive::{Algorithm, Outcome, Reason as Why, ecdsa_sign, preview, sm2_sign};
+use warpdrive::{Algorithm, Outcome, Reason as Why, ecdsa_sign, sm2_sign};
 use zeroize::Zeroizing;
 
 use super::Properties;
@@ -16,7 +15,7 @@ use crate::ffi::fallback::{
 };
 use crate::ffi::handle::{Input, Output};
 use crate::ffi::params::{Own, to_send};
-use crate::ffi::random;
+use crate::ops::curve::nonce;
 use crate::ops::keymgmt::Key;
 
 /// The row under which signatures with `key` are counted.
@@ -24,20 +23,6 @@ pub(super) fn algorithm(signature_type: SignatureType, key: &Key) -> Algorithm {
     match signature_type {
         SignatureType::Sm2 => Algorithm::Sm2Sign,
         _ => Algorithm::EcdsaSign(key.curve_name()),
-    }
-}
-
-/// Whether a signature is worth preparing for hardware. Reasons that pass count as yes: the core decides then. Where software is
-/// the faster engine by now, one signature in sixteen goes to the core all the same, so that its measurements stay true; the
-/// others lose no time.
-/// # Errors
-/// Why not.
-pub(super) fn may_use_device(algorithm: Algorithm, key: &Key) -> Result<(), Why> {
-    static PASSED: AtomicU32 = AtomicU32::new(0);
-    match preview(algorithm, key.len_bytes()) {
-        Err(Why::Policy) if PASSED.fetch_add(1, Ordering::Relaxed) % 16 != 0 => Err(Why::Policy),
-        Err(reason @ (Why::NoDevice | Why::Unsupported)) => Err(reason),
-        _ => Ok(()),
     }
 }
 
@@ -91,25 +76,8 @@ pub(super) fn prepare<'a>(
     {
         return Err(Why::Unsupported);
     }
-    let nonce = nonce(signer, key.bits()).ok_or(Why::Unsupported)?;
+    let nonce = nonce(signer.curve(), key.bits()).ok_or(Why::Unsupported)?;
     Ok(Prepared { key: signer, nonce })
-}
-
-/// A number in 1..n, each with the same chance: random bits until they are one. `None` when there are none to be had.
-fn nonce(key: &EcPrivateKey, order_bits: u32) -> Option<Zeroizing<Vec<u8>>> {
-    let mut nonce = Zeroizing::new(vec![0; key.curve().order_len_bytes()]);
-    let excess = (8 - order_bits % 8) % 8;
-    // At least half of all numbers of that many bits are below the order: never 256 in a row.
-    for _ in 0..256 {
-        if !random::fill(&mut nonce) {
-            return None;
-        }
-        *nonce.first_mut()? &= 0xff >> excess;
-        if key.curve().takes_scalar(&nonce) {
-            return Some(nonce);
-        }
-    }
-    None
 }
 
 /// Signs `value` and gives the caller whatever comes of it.
