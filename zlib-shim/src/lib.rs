@@ -24,6 +24,7 @@ mod gz;
 mod inflate;
 mod oneshot;
 mod pending;
+mod small;
 mod tally;
 #[cfg(any(test, fuzzing))]
 mod testing;

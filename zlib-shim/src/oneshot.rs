@@ -6,7 +6,6 @@ use warpdrive::request::compress::{InflateBody, Wrapper};
 use warpdrive::{Algorithm, Outcome, Reason};
 
 use crate::abi::io::Io;
-use crate::abi::next::Inflater;
 use crate::abi::whole;
 use crate::abi::{
     Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NEED_DICT, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
@@ -14,7 +13,7 @@ use crate::abi::{
 };
 use crate::accelerator::Core;
 use crate::deflate::{Deflate, Parameters};
-use crate::{bound, wrapper};
+use crate::{bound, engines, small, wrapper};
 
 /// Largest input and output of one device request.
 const BODY_MAX_BYTES: usize = 8 << 20;
@@ -28,7 +27,8 @@ pub(crate) fn compress(io: &mut Io<'_>, level: c_int) -> c_int {
     };
     let mut stream = Deflate::new(Core, parameters);
     let len_bytes = io.avail_in();
-    if let (1.., Err(reason)) = (parameters.settings.level, stream.route(len_bytes, Z_FINISH)) {
+    let whole = parameters.settings.level != 0 && len_bytes > small::MOST_BYTES;
+    if let (true, Err(reason)) = (whole, stream.route(len_bytes, Z_FINISH)) {
         // What needs more than that is left to the stream engine, as is what does not fit: it keeps zlib's bound, and
         // knows the part that zlib would have written.
         let limit = bound::of_compress(len_bytes);
@@ -70,13 +70,14 @@ pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
 }
 
 fn uncompress_by_engine(io: &mut Io<'_>, room: usize) -> c_int {
-    let Ok(mut engine) = Inflater::new(15) else { return Z_MEM_ERROR };
+    let Ok(mut engine) = engines::take_inflater(15) else { return Z_MEM_ERROR };
     let code = loop {
         match engine.run(io, Z_NO_FLUSH).0 {
             Z_OK => {}
             code => break code,
         }
     };
+    engines::give_inflater(engine);
     match code {
         Z_STREAM_END => Z_OK,
         Z_NEED_DICT => Z_DATA_ERROR,

@@ -272,6 +272,10 @@ pub(crate) struct Inflater {
     _charge: Charge,
 }
 
+// SAFETY: an engine's memory is its own, from an allocator without ties to a thread; a header that its caller lent is
+// forgotten before the engine is used again.
+unsafe impl Send for Inflater {}
+
 /// What an inflating engine holds: its tables and the largest window.
 const INFLATER_BYTES: usize = 48 << 10;
 
@@ -385,6 +389,23 @@ impl Inflater {
 
     pub(crate) fn reset_keep(&mut self) {
         let _ = inflate::reset_keep(self.stream());
+    }
+
+    /// Starts anew as one that was just made.
+    pub(crate) fn renew(&mut self, window_bits: c_int) {
+        self.strm.data_type = 0;
+        self.reset_with(window_bits);
+    }
+
+    /// The checksum of all output so far, which `adler` lags behind. Only for streams with a zlib header, between calls
+    /// that went well and were not to stop at a block.
+    pub(crate) fn settled_adler(&mut self) -> std::ffi::c_ulong {
+        // A call that can do nothing brings the field up to date (0.6.8).
+        let mut nothing = Io::from_slices(&[], &mut []);
+        let kept = self.strm.data_type;
+        self.run(&mut nothing, 0);
+        self.strm.data_type = kept;
+        self.strm.adler
     }
 
     pub(crate) fn reset_with(&mut self, window_bits: c_int) -> c_int {

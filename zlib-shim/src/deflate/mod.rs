@@ -28,7 +28,7 @@ use crate::abi::{
 use crate::accelerator::Accelerator;
 use crate::pending::Pending;
 use crate::tally::Tally;
-use crate::{engines, wrapper};
+use crate::{engines, small, wrapper};
 
 /// Less plain text than this in one go is not worth a trip to the device.
 pub(crate) const THRESHOLD_BYTES: usize = 64 << 10;
@@ -200,6 +200,9 @@ impl<A: Accelerator> Deflate<A> {
             }
             match self.route(io.avail_in(), flush) {
                 Ok(()) => self.mode = Mode::Hardware,
+                Err(reason) if flush == Z_FINISH && self.is_short(io.avail_in()) => {
+                    return self.finish_short(io, reason);
+                }
                 Err(reason) => self.enter_software(reason)?,
             }
         }
@@ -219,6 +222,30 @@ impl<A: Accelerator> Deflate<A> {
             self.rest(flush);
         }
         Ok(code)
+    }
+
+    /// Whether this is all of a stream that is not worth a large engine: `incoming` bytes more, and matches as zlib makes them.
+    fn is_short(&self, incoming: usize) -> bool {
+        let Settings { level, window_bits, strategy, .. } = self.parameters.settings;
+        let len_bytes = self.fifo.len().saturating_add(incoming);
+        level != 0
+            && strategy == 0
+            && len_bytes <= small::MOST_BYTES.min(1 << window_bits)
+            && self.len_bytes == self.fifo.len() as u64
+            && self.tune.is_none()
+            && !self.has_dictionary
+    }
+
+    /// Compresses a short stream whole, and ends it.
+    fn finish_short(&mut self, io: &mut Io<'_>, reason: Reason) -> Result<c_int, OutOfMemory> {
+        self.take(io, usize::MAX)?;
+        self.end_bits = small::compress(self.parameters.settings.level, &self.fifo, self.pending.queue());
+        self.data_type = wrapper::data_type(&self.fifo);
+        self.tally.begin(reason);
+        self.count(self.fifo.len());
+        self.window = std::mem::take(&mut self.fifo);
+        self.close();
+        Ok(if self.deliver(io) { Z_STREAM_END } else { Z_OK })
     }
 
     /// Lets the engine go between two flushes, when memory is worth more than the time to make another.
