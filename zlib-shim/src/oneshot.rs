@@ -50,14 +50,16 @@ pub(crate) fn compress(io: &mut Io<'_>, level: c_int) -> c_int {
 /// Decompresses one zlib stream. Returns `uncompress2`'s code; lengths used are found in `io`. `room`: bytes of output the
 /// caller said it has, which is 0 when `io` holds a substitute byte.
 pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
-    let routed = room != 0 && is_routable(io);
+    // Where there is no device, asking once is enough.
+    let first = warpdrive::preview(Algorithm::Inflate, io.avail_in());
+    let routed = first != Err(Reason::NoDevice) && room != 0 && is_routable(io);
     if routed && uncompress_by_device(io) {
         return Z_OK;
     }
     let before = io.avail_out();
     let code = uncompress_by_engine(io, room);
     let produced = before - io.avail_out();
-    let answer = warpdrive::preview(Algorithm::Inflate, produced);
+    let answer = if routed { warpdrive::preview(Algorithm::Inflate, produced) } else { first };
     // A routed request was counted when it was refused; its bytes are known only now.
     let requests = u64::from(!routed);
     warpdrive::note_software(

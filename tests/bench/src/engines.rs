@@ -10,8 +10,17 @@ const VERSION: &CStr = c"1.2.13";
 /// `sizeof(z_stream)`.
 const STREAM_BYTES: c_int = 112;
 
-type Init = unsafe extern "C" fn(*mut z_stream, c_int, *const c_char, c_int) -> c_int;
-type InflateInit = unsafe extern "C" fn(*mut z_stream, *const c_char, c_int) -> c_int;
+type DeflateInit = unsafe extern "C" fn(
+    *mut z_stream,
+    level: c_int,
+    method: c_int,
+    window_bits: c_int,
+    mem_level: c_int,
+    strategy: c_int,
+    *const c_char,
+    c_int,
+) -> c_int;
+type InflateInit = unsafe extern "C" fn(*mut z_stream, window_bits: c_int, *const c_char, c_int) -> c_int;
 type Run = unsafe extern "C" fn(*mut z_stream, c_int) -> c_int;
 type End = unsafe extern "C" fn(*mut z_stream) -> c_int;
 type Compress = unsafe extern "C" fn(*mut u8, *mut c_ulong, *const u8, c_ulong, c_int) -> c_int;
@@ -21,7 +30,7 @@ type Checksum = unsafe extern "C" fn(c_ulong, *const u8, c_uint) -> c_ulong;
 /// A zlib.
 #[derive(Clone, Copy)]
 pub struct Zlib {
-    deflate_init: Init,
+    deflate_init: DeflateInit,
     inflate_init: InflateInit,
     deflate: Run,
     inflate: Run,
@@ -33,6 +42,14 @@ pub struct Zlib {
     uncompress: Uncompress,
     crc32: Checksum,
     adler32: Checksum,
+}
+
+/// What stands around deflate data: zlib's windowBits.
+#[derive(Clone, Copy)]
+pub enum Format {
+    Zlib = 15,
+    Gzip = 31,
+    Raw = -15,
 }
 
 /// Which checksum.
@@ -62,8 +79,8 @@ impl Zlib {
             };
         }
         Self {
-            deflate_init: function!(c"deflateInit_", Init),
-            inflate_init: function!(c"inflateInit_", InflateInit),
+            deflate_init: function!(c"deflateInit2_", DeflateInit),
+            inflate_init: function!(c"inflateInit2_", InflateInit),
             deflate: function!(c"deflate", Run),
             inflate: function!(c"inflate", Run),
             deflate_end: function!(c"deflateEnd", End),
@@ -79,8 +96,8 @@ impl Zlib {
 
     pub fn zlib_rs() -> Self {
         Self {
-            deflate_init: rs::deflateInit_,
-            inflate_init: rs::inflateInit_,
+            deflate_init: rs::deflateInit2_,
+            inflate_init: rs::inflateInit2_,
             deflate: rs::deflate,
             inflate: rs::inflate,
             deflate_end: rs::deflateEnd,
@@ -155,18 +172,21 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn deflate(zlib: Zlib, level: c_int) -> Self {
+    pub fn deflate(zlib: Zlib, level: c_int, format: Format) -> Self {
         let mut strm = blank();
         // SAFETY: a blank stream, and what zlib.h's macro passes.
-        let code = unsafe { (zlib.deflate_init)(&mut *strm, level, VERSION.as_ptr(), STREAM_BYTES) };
+        let code = unsafe {
+            (zlib.deflate_init)(&mut *strm, level, 8, format as c_int, 8, 0, VERSION.as_ptr(), STREAM_BYTES)
+        };
         assert_eq!(code, 0, "deflateInit");
         Self { zlib, deflating: true, strm }
     }
 
-    pub fn inflate(zlib: Zlib) -> Self {
+    pub fn inflate(zlib: Zlib, format: Format) -> Self {
         let mut strm = blank();
         // SAFETY: as above.
-        let code = unsafe { (zlib.inflate_init)(&mut *strm, VERSION.as_ptr(), STREAM_BYTES) };
+        let code =
+            unsafe { (zlib.inflate_init)(&mut *strm, format as c_int, VERSION.as_ptr(), STREAM_BYTES) };
         assert_eq!(code, 0, "inflateInit");
         Self { zlib, deflating: false, strm }
     }
@@ -209,7 +229,10 @@ impl Libdeflate {
     pub fn new(level: c_int) -> Self {
         // SAFETY: no demands but a level in range, which is checked by the result.
         let (compressor, decompressor) = unsafe {
-            (libdeflate_sys::libdeflate_alloc_compressor(level), libdeflate_sys::libdeflate_alloc_decompressor())
+            (
+                libdeflate_sys::libdeflate_alloc_compressor(level),
+                libdeflate_sys::libdeflate_alloc_decompressor(),
+            )
         };
         assert!(!compressor.is_null() && !decompressor.is_null(), "libdeflate");
         Self { compressor, decompressor }
@@ -288,8 +311,16 @@ mod ng {
         inflate_end() = ng::inflateEnd;
         deflate_reset() = ng::deflateReset;
         inflate_reset() = ng::inflateReset;
-        deflate_init(level: c_int, version: *const c_char, size: c_int) = ng::deflateInit_;
-        inflate_init(version: *const c_char, size: c_int) = ng::inflateInit_;
+        deflate_init(
+            level: c_int,
+            method: c_int,
+            window_bits: c_int,
+            mem_level: c_int,
+            strategy: c_int,
+            version: *const c_char,
+            size: c_int
+        ) = ng::deflateInit2_;
+        inflate_init(window_bits: c_int, version: *const c_char, size: c_int) = ng::inflateInit2_;
     }
 
     pub unsafe extern "C" fn compress(

@@ -12,7 +12,7 @@ mod work;
 use std::process::ExitCode;
 
 use contest::{Plan, Player, Score, contest, pin};
-use engines::{Sum, Zlib};
+use engines::{Format, Sum, Zlib};
 use targets::{NEVER_SLOWER, Row, STREAM, Target, Verdict, WHOLE};
 use work::{CHUNKS, Calls, Samples, Small};
 
@@ -29,11 +29,17 @@ impl Zlibs {
     }
 
     /// A player for each, told its level: the system's as asked, the others at the level that ours uses for it.
-    fn players<'a>(&self, level: i32, make: impl Fn(&'static str, Zlib, i32) -> Player<'a>) -> Vec<Player<'a>> {
+    fn players<'a>(
+        &self,
+        level: i32,
+        make: impl Fn(&'static str, Zlib, i32) -> Player<'a>,
+    ) -> Vec<Player<'a>> {
         let engine_level = targets::engine_level(level);
         self.0
             .iter()
-            .map(|&(name, zlib)| make(name, zlib, if matches!(name, OURS | SYSTEM) { level } else { engine_level }))
+            .map(|&(name, zlib)| {
+                make(name, zlib, if matches!(name, OURS | SYSTEM) { level } else { engine_level })
+            })
             .collect()
     }
 }
@@ -107,9 +113,17 @@ fn large(plan: Plan<'_>, zlibs: &Zlibs, name: &str, plain: &[u8], verdict: &mut 
         players.push(work::compress_by_libdeflate(targets::whole_level(level), plain, whole));
         row(&format!("compress L{level}"), WHOLE, whole, players);
     }
-    let packed = work::deflated(zlibs.system(), 6, plain, CHUNKS);
-    let make = |name, zlib, _| work::inflate(name, zlib, &packed, plain.len(), pieces, CHUNKS);
-    row("inflate", STREAM, pieces, zlibs.players(6, make));
+    let gzip = Calls { format: Format::Gzip, ..CHUNKS };
+    let make = |name, zlib, level| work::deflate(name, zlib, level, plain, pieces, gzip);
+    row("deflate L6 gzip", STREAM, pieces, zlibs.players(6, make));
+    for (label, format) in
+        [("inflate", Format::Zlib), ("inflate gzip", Format::Gzip), ("inflate raw", Format::Raw)]
+    {
+        let calls = Calls { format, ..CHUNKS };
+        let packed = work::deflated(zlibs.system(), 6, plain, calls);
+        let make = |name, zlib, _| work::inflate(name, zlib, &packed, plain.len(), pieces, calls);
+        row(label, STREAM, pieces, zlibs.players(6, make));
+    }
     let packed = work::cut(zlibs.system(), plain, whole);
     let len = plain.len().div_ceil(whole);
     let mut players = zlibs.players(6, |name, zlib, _| work::uncompress(name, zlib, &packed, len));
@@ -148,43 +162,78 @@ fn little(plan: Plan<'_>, zlibs: &Zlibs, name: &str, plain: &[u8], verdict: &mut
             ("inflate again", Small::InflateAgain),
         ] {
             let label = format!("{label}, {len} bytes");
-            let mut players = zlibs
-                .players(6, |name, zlib, level| work::small(name, zlib, what, level, &samples, repeats));
+            let mut players =
+                zlibs.players(6, |name, zlib, level| work::small(name, zlib, what, level, &samples, repeats));
             players.extend(work::small_by_libdeflate(what, 6, &samples, repeats));
             let scores = contest(plan, &format!("{name} {label}"), count, players);
-            verdict.row(Row { input: name, label: &label, plain: len, operations: count * repeats, scores: &scores, targets: NEVER_SLOWER });
+            verdict.row(Row {
+                input: name,
+                label: &label,
+                plain: len,
+                operations: count * repeats,
+                scores: &scores,
+                targets: NEVER_SLOWER,
+            });
         }
     }
     if name == "json" {
         return;
     }
     let samples = Samples::new(plain, 100, 1, zlibs.system());
-    for (label, what) in
-        [("deflateInit, deflateEnd", Small::DeflateNothing), ("inflateInit, inflateEnd", Small::InflateNothing)]
-    {
-        let players = zlibs.players(6, |name, zlib, level| work::small(name, zlib, what, level, &samples, 200));
+    for (label, what) in [
+        ("deflateInit, deflateEnd", Small::DeflateNothing),
+        ("inflateInit, inflateEnd", Small::InflateNothing),
+    ] {
+        let players =
+            zlibs.players(6, |name, zlib, level| work::small(name, zlib, what, level, &samples, 200));
         let scores = contest(plan, label, 1, players);
-        verdict.row(Row { input: name, label, plain: 0, operations: 200, scores: &scores, targets: NEVER_SLOWER });
+        verdict.row(Row {
+            input: name,
+            label,
+            plain: 0,
+            operations: 200,
+            scores: &scores,
+            targets: NEVER_SLOWER,
+        });
     }
     let plain = &plain[..256 << 10];
     let pieces = if plan.announce { 1 } else { 8 };
     for (label, calls) in [
         ("deflate L6, 256 KiB in writes of 68 bytes", Calls { chunk: 68, ..CHUNKS }),
         ("deflate L6, 256 KiB in writes of 4 KiB", Calls { chunk: 4 << 10, ..CHUNKS }),
-        ("deflate L6, 256 KiB, a sync flush each 200 bytes", Calls { chunk: 200, flush: work::Z_SYNC_FLUSH }),
+        (
+            "deflate L6, 256 KiB, a sync flush each 200 bytes",
+            Calls { chunk: 200, flush: work::Z_SYNC_FLUSH, ..CHUNKS },
+        ),
     ] {
         let players =
             zlibs.players(6, |name, zlib, level| work::deflate(name, zlib, level, plain, pieces, calls));
         let scores = contest(plan, label, pieces, players);
-        verdict.row(Row { input: name, label, plain: plain.len(), operations: 1, scores: &scores, targets: NEVER_SLOWER });
+        verdict.row(Row {
+            input: name,
+            label,
+            plain: plain.len(),
+            operations: 1,
+            scores: &scores,
+            targets: NEVER_SLOWER,
+        });
     }
     let packed = work::deflated(zlibs.system(), 6, plain, CHUNKS);
-    for (label, chunk) in [("inflate, 256 KiB in reads of 68 bytes", 68), ("inflate, 256 KiB in reads of 4 KiB", 4 << 10)] {
+    for (label, chunk) in
+        [("inflate, 256 KiB in reads of 68 bytes", 68), ("inflate, 256 KiB in reads of 4 KiB", 4 << 10)]
+    {
         let calls = Calls { chunk, ..CHUNKS };
         let players =
             zlibs.players(6, |name, zlib, _| work::inflate(name, zlib, &packed, plain.len(), pieces, calls));
         let scores = contest(plan, label, pieces, players);
-        verdict.row(Row { input: name, label, plain: plain.len(), operations: 1, scores: &scores, targets: NEVER_SLOWER });
+        verdict.row(Row {
+            input: name,
+            label,
+            plain: plain.len(),
+            operations: 1,
+            scores: &scores,
+            targets: NEVER_SLOWER,
+        });
     }
 }
 
@@ -200,7 +249,11 @@ fn bounds(zlibs: &Zlibs, random: &[u8], verdict: &mut Verdict) {
                 verdict.bound(&format!("random, {len} bytes, level {level}, streamed"), streamed, bound);
             }
             let whole = zlibs.ours().compress(level, plain, &mut vec![0; bound]);
-            verdict.bound(&format!("random, {len} bytes, level {level}, whole"), whole.unwrap_or(usize::MAX), bound);
+            verdict.bound(
+                &format!("random, {len} bytes, level {level}, whole"),
+                whole.unwrap_or(usize::MAX),
+                bound,
+            );
         }
     }
 }
@@ -211,12 +264,20 @@ fn checksums(plan: Plan<'_>, zlibs: &Zlibs, bytes: &[u8], verdict: &mut Verdict)
         for (len, repeats) in [(16, 4000), (1 << 10, 1000), (32 << 10, 60), (1 << 20, 2)] {
             let bytes = &bytes[..len];
             let label = format!("{name}, {len} bytes");
-            let mut players = zlibs.players(6, |name, zlib, _| work::checksum(name, zlib, sum, bytes, repeats));
+            let mut players =
+                zlibs.players(6, |name, zlib, _| work::checksum(name, zlib, sum, bytes, repeats));
             players.push(work::checksum_by_libdeflate(sum, bytes, repeats));
             let pieces = if plan.announce { 1 } else { 8 };
             let scores: Vec<Score> = contest(plan, &label, pieces, players);
             let operations = pieces * repeats;
-            let row = Row { input: "checksums", label: &label, plain: len, operations, scores: &scores, targets: NEVER_SLOWER };
+            let row = Row {
+                input: "checksums",
+                label: &label,
+                plain: len,
+                operations,
+                scores: &scores,
+                targets: NEVER_SLOWER,
+            };
             verdict.row(row);
         }
     }

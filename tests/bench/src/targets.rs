@@ -86,8 +86,10 @@ impl Verdict {
         } else {
             format!("{:.0} ns", each * 1e9)
         };
-        let times = |name: &str| find(name).map_or(String::new(), |score| format!("{:.2}", system.cpu / score.cpu));
-        let to = |name: &str| find(name).map_or("-".to_owned(), |score| format!("{:.3}", score.cpu / ours.cpu));
+        let times =
+            |name: &str| find(name).map_or(String::new(), |score| format!("{:.2}", system.cpu / score.cpu));
+        let to =
+            |name: &str| find(name).map_or("-".to_owned(), |score| format!("{:.3}", score.cpu / ours.cpu));
         let size = ours.bytes as f64 / system.bytes.max(1) as f64;
         println!(
             "| {} | {speed} | {} | {} | {} | {} | {:.2} | {}, {}, {} | {size:.4} |",

@@ -1,7 +1,7 @@
 //! The work: streams in chunks, whole buffers, small ones, checksums.
 
 use crate::contest::Player;
-use crate::engines::{Libdeflate, Stream, Sum, Zlib};
+use crate::engines::{Format, Libdeflate, Stream, Sum, Zlib};
 
 const Z_NO_FLUSH: i32 = 0;
 pub const Z_SYNC_FLUSH: i32 = 2;
@@ -19,12 +19,13 @@ pub fn compress_bound(len: usize) -> usize {
 /// How a stream is written or read: bytes of input in a call, and the flush that goes with each.
 #[derive(Clone, Copy)]
 pub struct Calls {
+    pub format: Format,
     pub chunk: usize,
     pub flush: i32,
 }
 
 /// As most callers do.
-pub const CHUNKS: Calls = Calls { chunk: 16 << 10, flush: Z_NO_FLUSH };
+pub const CHUNKS: Calls = Calls { format: Format::Zlib, chunk: 16 << 10, flush: Z_NO_FLUSH };
 
 /// One stream, run through part by part.
 struct Run {
@@ -92,7 +93,7 @@ pub fn deflate<'a>(
     let mut run = Run::new(2 * plain.len() + 1000);
     let play = move |piece: usize| {
         if piece == 0 {
-            run.begin(Stream::deflate(zlib, level));
+            run.begin(Stream::deflate(zlib, level, calls.format));
         }
         let last = piece + 1 == pieces;
         let produced = run.feed(part(plain, pieces, piece), calls, if last { Z_FINISH } else { calls.flush });
@@ -107,7 +108,7 @@ pub fn deflate<'a>(
 /// All of a deflate stream at once.
 pub fn deflated(zlib: Zlib, level: i32, plain: &[u8], calls: Calls) -> Vec<u8> {
     let mut run = Run::new(2 * plain.len() + 1000);
-    run.begin(Stream::deflate(zlib, level));
+    run.begin(Stream::deflate(zlib, level, calls.format));
     run.feed(plain, calls, Z_FINISH);
     run.end();
     run.output.truncate(run.filled);
@@ -126,7 +127,7 @@ pub fn inflate<'a>(
     let mut run = Run::new(len);
     let play = move |piece: usize| {
         if piece == 0 {
-            run.begin(Stream::inflate(zlib));
+            run.begin(Stream::inflate(zlib, calls.format));
         }
         let produced = run.feed(part(packed, pieces, piece), calls, calls.flush);
         if piece + 1 == pieces {
@@ -138,9 +139,16 @@ pub fn inflate<'a>(
 }
 
 /// `compress2` of each part of `plain`.
-pub fn compress<'a>(name: &'static str, zlib: Zlib, level: i32, plain: &'a [u8], pieces: usize) -> Player<'a> {
+pub fn compress<'a>(
+    name: &'static str,
+    zlib: Zlib,
+    level: i32,
+    plain: &'a [u8],
+    pieces: usize,
+) -> Player<'a> {
     let mut room = vec![1; compress_bound(plain.len())];
-    let play = move |piece: usize| zlib.compress(level, part(plain, pieces, piece), &mut room).expect("compress2");
+    let play =
+        move |piece: usize| zlib.compress(level, part(plain, pieces, piece), &mut room).expect("compress2");
     Player { name, play: Box::new(play) }
 }
 
@@ -231,8 +239,8 @@ pub fn small<'a>(
 ) -> Player<'a> {
     let mut room = vec![1; compress_bound(samples.len).max(64)];
     let mut kept = match what {
-        Small::DeflateAgain => Some(Stream::deflate(zlib, level)),
-        Small::InflateAgain => Some(Stream::inflate(zlib)),
+        Small::DeflateAgain => Some(Stream::deflate(zlib, level, Format::Zlib)),
+        Small::InflateAgain => Some(Stream::inflate(zlib, Format::Zlib)),
         _ => None,
     };
     let mut once = move |piece: usize| -> usize {
@@ -245,8 +253,8 @@ pub fn small<'a>(
         match what {
             Small::Compress => zlib.compress(level, plain, &mut room).expect("compress2"),
             Small::Uncompress => zlib.uncompress(packed, &mut room).expect("uncompress"),
-            Small::Deflate => whole(&mut Stream::deflate(zlib, level), plain, Z_FINISH),
-            Small::Inflate => whole(&mut Stream::inflate(zlib), packed, Z_NO_FLUSH),
+            Small::Deflate => whole(&mut Stream::deflate(zlib, level, Format::Zlib), plain, Z_FINISH),
+            Small::Inflate => whole(&mut Stream::inflate(zlib, Format::Zlib), packed, Z_NO_FLUSH),
             Small::DeflateAgain | Small::InflateAgain => {
                 let stream = kept.as_mut().expect("a stream to use again");
                 stream.reset();
@@ -256,11 +264,11 @@ pub fn small<'a>(
                 }
             }
             Small::DeflateNothing => {
-                drop(Stream::deflate(zlib, level));
+                drop(Stream::deflate(zlib, level, Format::Zlib));
                 0
             }
             Small::InflateNothing => {
-                drop(Stream::inflate(zlib));
+                drop(Stream::inflate(zlib, Format::Zlib));
                 0
             }
         }
@@ -270,7 +278,12 @@ pub fn small<'a>(
 }
 
 /// libdeflate's function for `what`, if there is one.
-pub fn small_by_libdeflate<'a>(what: Small, level: i32, samples: &'a Samples, repeats: usize) -> Option<Player<'a>> {
+pub fn small_by_libdeflate<'a>(
+    what: Small,
+    level: i32,
+    samples: &'a Samples,
+    repeats: usize,
+) -> Option<Player<'a>> {
     let engine = Libdeflate::new(level);
     let mut room = vec![1; compress_bound(samples.len).max(64)];
     let play: Box<dyn FnMut(usize) -> usize> = match what {

@@ -49,6 +49,9 @@ impl Early {
 
     /// Brings a new engine to where the old one was: it had delivered all that it could make of its input.
     pub(super) fn replay(&self, engine: &mut Inflater) {
+        if self.input.is_empty() {
+            return;
+        }
         let mut input = &self.input[..];
         let mut ignored = [0; 1024];
         loop {
