@@ -121,7 +121,8 @@ impl Core {
         let policy = self.config.policy(ask.algorithm);
         // Looked up only where they decide: a request that nobody can serve is over in no time.
         let compared = policy == Policy::Auto && device == route::Device::Ready;
-        let estimate = |of: fn(&Costs, Class) -> Option<Duration>| compared.then(|| of(&self.costs, ask.class))?;
+        let estimate =
+            |of: fn(&Costs, Class) -> Option<Duration>| compared.then(|| of(&self.costs, ask.class))?;
         route(&Inputs {
             policy,
             device,

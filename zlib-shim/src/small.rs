@@ -346,7 +346,13 @@ mod tests {
         plain.truncate(MOST_BYTES);
         // In an order without repeats.
         let mut at = 0;
-        let shuffled: Vec<u8> = plain.iter().map(|_| { at = (at + 1009) % plain.len(); plain[at] }).collect();
+        let shuffled: Vec<u8> = plain
+            .iter()
+            .map(|_| {
+                at = (at + 1009) % plain.len();
+                plain[at]
+            })
+            .collect();
         packed(9, &shuffled);
         packed(9, &plain);
     }
@@ -357,7 +363,8 @@ mod tests {
         let (mut ours, mut other) = (0, 0);
         for part in text.chunks(1000) {
             ours += packed(6, part).len();
-            let settings = crate::abi::next::Settings { level: 6, window_bits: 15, mem_level: 8, strategy: 0 };
+            let settings =
+                crate::abi::next::Settings { level: 6, window_bits: 15, mem_level: 8, strategy: 0 };
             let mut bytes = Vec::new();
             crate::abi::next::Deflater::new(settings).unwrap().run_to_vec(part, 4, &mut bytes).unwrap();
             other += bytes.len();

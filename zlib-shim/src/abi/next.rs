@@ -223,6 +223,9 @@ impl Deflater {
 
     #[expect(clippy::cast_sign_loss, reason = "as zlib-rs's own C interface converts them")]
     pub(crate) fn tune(&mut self, [good, lazy, nice, chain]: [c_int; 4]) -> c_int {
+        /// The engine (0.6.8) takes a longer chain for one of three-byte hashes, which only its level 9 makes.
+        const LONGEST_CHAIN: c_int = 1024;
+        let chain = if self.settings.level == 9 { chain } else { chain.min(LONGEST_CHAIN) };
         deflate::tune(self.stream(), good as usize, lazy as usize, nice as usize, chain as usize) as c_int
     }
 

@@ -10,7 +10,7 @@ use warpdrive::config::Verify;
 use warpdrive::request::compress::{Checksum, DeflateSegment, DeflatedSegment, Window, Wrapper};
 use warpdrive::{Outcome, Reason};
 
-use super::{Deflate, Parameters, THRESHOLD_BYTES};
+use super::{Deflate, Mode, Parameters, THRESHOLD_BYTES};
 use crate::abi::io::Io;
 use crate::abi::next::{Deflater, Settings};
 use crate::abi::{
@@ -18,7 +18,7 @@ use crate::abi::{
     Z_STREAM_ERROR, Z_SYNC_FLUSH,
 };
 use crate::accelerator::Accelerator;
-use crate::wrapper;
+use crate::{small, wrapper};
 
 /// Small, repeatable, good enough for choosing test cases (xorshift64*).
 struct Random(Cell<u64>);
@@ -666,6 +666,65 @@ fn the_bits_of_the_last_byte_are_counted() {
             assert_eq!(engine.run(&mut io, Z_BLOCK).0, Z_OK);
         }
         assert_eq!(stream.bits_used(), 8 - (engine.data_type() & 7), "{len}");
+    }
+}
+
+/// More effort never makes more of the same text, whatever the engine's own levels go with.
+#[test]
+fn a_long_chain_finds_more() {
+    let input = sample(&Random::new(3), 300_000);
+    let sizes = [None, Some([32, 258, 258, 4096])].map(|tune| {
+        let fake = Fake { route: Err(Reason::NoDevice), ..Fake::new(1) };
+        let mut stream = Deflate::new(fake, parameters(Wrapper::Raw, 8, 15, 0).0);
+        tune.map(|tune| stream.tune(tune));
+        run(&mut stream, &input, usize::MAX, Z_NO_FLUSH, 30_000).len()
+    });
+    assert!(sizes[1] <= sizes[0] + sizes[0] / 100, "{sizes:?}");
+}
+
+/// Short streams that come whole: every format, level and window, any room, and what may be asked at the end.
+#[test]
+fn short_streams_need_no_large_engine() {
+    for seed in 0..400 {
+        let random = Random::new(seed);
+        let input = sample(&random, random.length(small::MOST_BYTES + 300));
+        let wrapper = [Wrapper::Raw, Wrapper::Zlib, Wrapper::Gzip][random.below(3)];
+        let window = 9 + random.below(7);
+        let level = 1 + c_int::try_from(random.below(9)).unwrap();
+        let (parameters, window_bits) = parameters(wrapper, level, c_int::try_from(window).unwrap(), 0);
+        let fake = Fake { route: Err(Reason::NoDevice), ..Fake::new(seed) };
+        let mut stream = Deflate::new(fake.clone(), parameters);
+        // A beginning that waits, sometimes.
+        let early = if random.chance(50) { random.below(input.len().min(900) + 1) } else { 0 };
+        let mut buffer = vec![0; 1 + random.length(3000)];
+        let (mut rest, mut output) = (&input[..], Vec::new());
+        let code = loop {
+            let waits = rest.len() == input.len() && early != 0;
+            let (piece, flush) = if waits { (&rest[..early], Z_NO_FLUSH) } else { (rest, Z_FINISH) };
+            let mut io = Io::from_slices(piece, &mut buffer);
+            let code = stream.deflate(&mut io, flush);
+            rest = &rest[piece.len() - io.avail_in()..];
+            let left = io.avail_out();
+            output.extend_from_slice(&buffer[..buffer.len() - left]);
+            if code != Z_OK {
+                break code;
+            }
+        };
+        assert_eq!((code, rest.len()), (Z_STREAM_END, 0));
+        let short = input.len() <= small::MOST_BYTES.min(1 << window);
+        assert_eq!(matches!(stream.mode, Mode::Undecided), short, "{} bytes, {window}", input.len());
+        let (code, plain, used) = stock_inflate(&output, window_bits, input.len());
+        assert_eq!((code, used), (Z_STREAM_END, output.len()));
+        assert!(plain == input);
+        assert!(output.len() <= stream.bound(input.len()));
+        assert!(!short || stream.dictionary() == input);
+        assert_eq!(stream.pending(), (0, 0));
+        // Again, and a little more.
+        stream.reset();
+        let output = run(&mut stream, &input, usize::MAX, Z_SYNC_FLUSH, 500);
+        assert!(stock_inflate(&output, window_bits, input.len()).1 == input);
+        assert_eq!(stream.end(), Z_OK);
+        assert_eq!(fake.counts.borrow().bytes(), 2 * input.len() as u64);
     }
 }
 

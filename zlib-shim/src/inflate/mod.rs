@@ -242,7 +242,9 @@ impl<A: InflateAccelerator> Inflate<A> {
                 // What it has just compared with the trailer.
                 (_, Z_STREAM_END) => low_half(dictionary),
                 // The engine has it, and is asked where that costs less than to go over the output once more.
-                (Wrapper::Zlib, Z_OK) if produced >= LONG_BYTES && flush <= Z_FINISH => self.settled_checksum(),
+                (Wrapper::Zlib, Z_OK) if produced >= LONG_BYTES && flush <= Z_FINISH => {
+                    self.settled_checksum()
+                }
                 _ => wrapper::checksum(wrapper, self.checksum, io.written_since(output)),
             };
         }

@@ -30,7 +30,9 @@ fn distance_symbol(distance: usize) -> (usize, u32, u32) {
 /// Symbols that stand for ranges: 2^`log2` of one value each per power of two, from twice that on of more.
 #[expect(clippy::cast_possible_truncation, reason = "values are below 2^15")]
 fn split(value: usize, log2: u32) -> (usize, u32, u32) {
-    let Some(count) = value.checked_ilog2().and_then(|top| top.checked_sub(log2)) else { return (value, 0, 0) };
+    let Some(count) = value.checked_ilog2().and_then(|top| top.checked_sub(log2)) else {
+        return (value, 0, 0);
+    };
     let symbol = ((count as usize) << log2) + (value >> count);
     (symbol, count, (value & ((1 << count) - 1)) as u32)
 }
@@ -260,7 +262,8 @@ impl Codes {
         self.distances.make(LONGEST);
         self.write_description();
         self.describing.make(LONGEST_DESCRIBING);
-        let runs = [(16, 2), (17, 3), (18, 7)].map(|(symbol, extra)| self.describing_count_of(symbol) * extra);
+        let runs =
+            [(16, 2), (17, 3), (18, 7)].map(|(symbol, extra)| self.describing_count_of(symbol) * extra);
         let head = 3 + 5 + 5 + 4 + 3 * self.describing_count() + runs.iter().sum::<usize>();
         head + self.describing.bits() + self.literals.bits() + self.distances.bits() + self.extra
     }
