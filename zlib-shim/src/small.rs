@@ -17,7 +17,7 @@ pub(crate) const MOST_BYTES: usize = 2 << 10;
 const KEPT: usize = 4;
 
 /// Only ever `try_lock`ed: a child forked while another thread held it must go on without it.
-static IDLE: Mutex<Vec<Box<Workspace>>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
 
 const SHORTEST: usize = 3;
 const LONGEST: usize = 258;
@@ -53,23 +53,21 @@ struct Workspace {
     /// The one before each position, in the same way.
     chain: Vec<u16>,
     tokens: Vec<Token>,
-    codes: Codes,
+    codes: Box<Codes>,
 }
 
 impl Workspace {
-    fn take() -> Box<Self> {
+    fn take() -> Self {
         let idle = IDLE.try_lock().ok().and_then(|mut idle| idle.pop());
-        idle.unwrap_or_else(|| {
-            Box::new(Self {
-                heads: vec![0; 1 << HASH_BITS],
-                chain: vec![0; MOST_BYTES],
-                tokens: Vec::with_capacity(MOST_BYTES),
-                codes: Codes::new(),
-            })
+        idle.unwrap_or_else(|| Self {
+            heads: vec![0; 1 << HASH_BITS],
+            chain: vec![0; MOST_BYTES],
+            tokens: Vec::with_capacity(MOST_BYTES),
+            codes: Box::new(Codes::new()),
         })
     }
 
-    fn give(self: Box<Self>) {
+    fn give(self) {
         if let Ok(mut idle) = IDLE.try_lock() {
             if idle.len() < KEPT && idle.try_reserve(1).is_ok() {
                 idle.push(self);
@@ -233,7 +231,7 @@ impl Writer<'_> {
 pub(crate) fn compress(level: i32, plain: &[u8], out: &mut Vec<u8>) -> u8 {
     let mut workspace = Workspace::take();
     workspace.cut(plain, Effort::of(level));
-    let Workspace { tokens, codes, .. } = &mut *workspace;
+    let Workspace { tokens, codes, .. } = &mut workspace;
     codes.count(tokens.iter().map(|token| token.take()));
     let (fixed, own) = (codes.fixed_bits(), codes.make());
     let stored = 8 * (plain.len() + 5);

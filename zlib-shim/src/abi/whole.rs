@@ -101,7 +101,7 @@ pub(crate) fn adler32(checksum: u32, bytes: &[u8]) -> u32 {
             first += u32::from(byte);
             second += first;
         }
-        return (second % BASE) << 16 | first % BASE;
+        return (second % BASE) << 16 | (first % BASE);
     }
     // SAFETY: readable for its length. (Told of NULL it would start anew, but a slice is never NULL.)
     unsafe { c::libdeflate_adler32(checksum, bytes.as_ptr().cast(), bytes.len()) }

@@ -102,7 +102,6 @@ impl<const N: usize> Lengths<N> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a few hundred nodes")]
 /// Codes from lengths, their bits in the order in which they are written (RFC 1951 §3.2.2).
 const fn codes_of<const N: usize>(lengths: &[u8; N]) -> [u16; N] {
     let mut next = [0_u16; LONGEST + 2];
@@ -143,6 +142,7 @@ static FIXED_LITERALS: ([u8; LITERALS], [u16; LITERALS]) = {
 };
 static FIXED_DISTANCES: ([u8; DISTANCES], [u16; DISTANCES]) = ([5; DISTANCES], codes_of(&[5; DISTANCES]));
 
+#[expect(clippy::cast_possible_truncation, reason = "a few hundred nodes")]
 /// Of Huffman's tree over `sorted` (frequency, symbol), how many leaves lie at each depth; too deep ones at the deepest.
 fn numbers_of_lengths(sorted: &[(u16, u16)]) -> [usize; LIMIT_DEPTH + 1] {
     // Two queues: leaves as they are sorted, and inner nodes, which are made in the order of their weight.
