@@ -306,7 +306,7 @@ mod tests {
         let mut bytes: Vec<u8> = Vec::new();
         while bytes.len() < len {
             if !bytes.is_empty() && next(100) < repeats {
-                let distance = next(bytes.len() as u64) as usize + 1;
+                let distance = usize::try_from(next(bytes.len() as u64)).unwrap() + 1;
                 for _ in 0..next(300) {
                     bytes.push(bytes[bytes.len() - distance]);
                 }
