@@ -129,15 +129,20 @@ impl Core {
 
     fn judge(&self, ask: &Ask, device: route::Device, load: Option<(usize, usize)>) -> Result<(), Reason> {
         let (outstanding, capacity) = load.unwrap_or((0, 1));
+        let policy = self.config.policy(ask.algorithm);
+        // Looked up only where they decide: a request that nobody can serve is over in no time.
+        let compared = policy == Policy::Auto && device == route::Device::Ready;
+        let estimate =
+            |of: fn(&Costs, Class) -> Option<Duration>| compared.then(|| of(&self.costs, ask.class))?;
         route(&Inputs {
-            policy: self.config.policy(ask.algorithm),
+            policy,
             device,
             len_bytes: u64::try_from(ask.len_bytes).unwrap_or(u64::MAX),
             min_bytes: u64::try_from(self.config.min_bytes(ask.algorithm)).unwrap_or(u64::MAX),
             outstanding: u32::try_from(outstanding).unwrap_or(u32::MAX),
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
-            hardware: self.costs.hardware_estimate(ask.class),
-            software: self.costs.software_estimate(ask.class),
+            hardware: estimate(Costs::hardware_estimate),
+            software: estimate(Costs::software_estimate),
         })
     }
 

@@ -1,7 +1,8 @@
 //! The state of this process, and only this one: a child begins anew.
 //!
 //! Everything hangs off one pointer. Two things tell a child from its parent: a word in a page that the kernel wipes at
-//! fork, and the process id (emulators ignore the wiping). On a mismatch the parent's state is leaked, whatever it
+//! fork, and the process id, where the kernel cannot be trusted with the wiping (emulators ignore it): asking for the id is
+//! a system call, and small requests come by the hundred thousand. On a mismatch the parent's state is leaked, whatever it
 //! was in the middle of, and new state is made at the first need: a queue belongs to the process that opened it, its
 //! mappings do not exist in the child (uacce-qm §6). There is no fork handler.
 
@@ -63,7 +64,8 @@ impl<T> PerProcess<T> {
 struct Stamp {
     /// In a page of its own that is wiped in a child; none when the kernel gave none.
     word: Option<NonNull<AtomicU32>>,
-    pid: u32,
+    /// Compared too, where the word may not be wiped.
+    pid: Option<u32>,
 }
 
 // SAFETY: the word is an atomic in a mapping that lives as long as the Stamp; any thread may look.
@@ -75,25 +77,28 @@ const SET: u32 = 0x7761_7264;
 
 impl Stamp {
     fn new() -> Self {
-        let word = wiped_page();
+        let (word, trusted) = match page() {
+            Some((word, wiped)) => (Some(word), wiped),
+            None => (None, false),
+        };
         if let Some(word) = word {
             // SAFETY: the page is mapped, writable and aligned; it lives until `drop`.
             unsafe { word.as_ref() }.store(SET, Ordering::Release);
         }
-        Self { word, pid: std::process::id() }
+        Self { word, pid: (!trusted).then(std::process::id) }
     }
 
     fn ours(&self) -> bool {
         // SAFETY: as in `new`; in a child the page is there too, wiped.
         let set = self.word.is_none_or(|word| unsafe { word.as_ref() }.load(Ordering::Acquire) == SET);
-        set && self.pid == std::process::id()
+        set && self.pid.is_none_or(|pid| pid == std::process::id())
     }
 }
 
 impl Drop for Stamp {
     fn drop(&mut self) {
         if let Some(word) = self.word {
-            // SAFETY: this mapping was made by `wiped_page` and nobody looks at it any more.
+            // SAFETY: this mapping was made by `page` and nobody looks at it any more.
             unsafe { libc::munmap(word.as_ptr().cast(), PAGE) };
         }
     }
@@ -102,7 +107,11 @@ impl Drop for Stamp {
 /// Mapped length; the kernel rounds it up to its page.
 const PAGE: usize = 4096;
 
-fn wiped_page() -> Option<NonNull<AtomicU32>> {
+/// Advice that no kernel knows. Who takes it takes anything, and does nothing for it.
+const UNKNOWN_ADVICE: libc::c_int = 0x7fff_ffff;
+
+/// A page of its own, and whether the kernel promised to wipe it in a child.
+fn page() -> Option<(NonNull<AtomicU32>, bool)> {
     // SAFETY: a new anonymous private mapping touches nothing that exists; the advice is given for it alone.
     unsafe {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -111,9 +120,10 @@ fn wiped_page() -> Option<NonNull<AtomicU32>> {
         if page == libc::MAP_FAILED {
             return None;
         }
-        // Refused before Linux 4.14 and by some emulators: the pid remains.
-        libc::madvise(page, PAGE, libc::MADV_WIPEONFORK);
-        NonNull::new(page.cast())
+        // Refused before Linux 4.14 and by some emulators; others say yes to everything.
+        let wiped = libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) == 0
+            && libc::madvise(page, PAGE, UNKNOWN_ADVICE) != 0;
+        Some((NonNull::new(page.cast())?, wiped))
     }
 }
 
@@ -190,16 +200,28 @@ mod tests {
 
     #[test]
     fn either_mark_alone_is_enough() {
-        let mut stamp = Stamp::new();
+        let stamp = Stamp::new();
         assert!(stamp.ours());
         // SAFETY: the page of a live Stamp.
         unsafe { stamp.word.unwrap().as_ref() }.store(0, Ordering::Release);
         assert!(!stamp.ours(), "wiped");
         let mut other = Stamp::new();
-        other.pid += 1;
+        other.pid = Some(std::process::id() + 1);
         assert!(!other.ours(), "another process");
-        stamp.word = None;
-        assert!(stamp.ours());
+        other.pid = Some(std::process::id());
+        other.word = None;
+        assert!(other.ours());
+    }
+
+    /// Linux from 4.14 on; the test of a child above shows that it keeps the promise.
+    #[test]
+    fn a_kernel_that_wipes_is_not_asked_for_the_process() {
+        let refused = {
+            let (page, _) = page().unwrap();
+            // SAFETY: the page was made for this, and goes away with the process.
+            unsafe { libc::madvise(page.as_ptr().cast(), PAGE, UNKNOWN_ADVICE) != 0 }
+        };
+        assert_eq!(Stamp::new().pid.is_none(), refused);
     }
 
     #[test]

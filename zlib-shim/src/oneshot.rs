@@ -6,7 +6,6 @@ use warpdrive::request::compress::{InflateBody, Wrapper};
 use warpdrive::{Algorithm, Outcome, Reason};
 
 use crate::abi::io::Io;
-use crate::abi::next::Inflater;
 use crate::abi::whole;
 use crate::abi::{
     Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NEED_DICT, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
@@ -14,7 +13,7 @@ use crate::abi::{
 };
 use crate::accelerator::Core;
 use crate::deflate::{Deflate, Parameters};
-use crate::{bound, wrapper};
+use crate::{bound, engines, wrapper};
 
 /// Largest input and output of one device request.
 const BODY_MAX_BYTES: usize = 8 << 20;
@@ -50,14 +49,16 @@ pub(crate) fn compress(io: &mut Io<'_>, level: c_int) -> c_int {
 /// Decompresses one zlib stream. Returns `uncompress2`'s code; lengths used are found in `io`. `room`: bytes of output the
 /// caller said it has, which is 0 when `io` holds a substitute byte.
 pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
-    let routed = room != 0 && is_routable(io);
+    // Where there is no device, asking once is enough.
+    let first = warpdrive::preview(Algorithm::Inflate, io.avail_in());
+    let routed = first != Err(Reason::NoDevice) && room != 0 && is_routable(io);
     if routed && uncompress_by_device(io) {
         return Z_OK;
     }
     let before = io.avail_out();
     let code = uncompress_by_engine(io, room);
     let produced = before - io.avail_out();
-    let answer = warpdrive::preview(Algorithm::Inflate, produced);
+    let answer = if routed { warpdrive::preview(Algorithm::Inflate, produced) } else { first };
     // A routed request was counted when it was refused; its bytes are known only now.
     let requests = u64::from(!routed);
     warpdrive::note_software(
@@ -70,13 +71,14 @@ pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
 }
 
 fn uncompress_by_engine(io: &mut Io<'_>, room: usize) -> c_int {
-    let Ok(mut engine) = Inflater::new(15) else { return Z_MEM_ERROR };
+    let Ok(mut engine) = engines::take_inflater(15) else { return Z_MEM_ERROR };
     let code = loop {
         match engine.run(io, Z_NO_FLUSH).0 {
             Z_OK => {}
             code => break code,
         }
     };
+    engines::give_inflater(engine);
     match code {
         Z_STREAM_END => Z_OK,
         Z_NEED_DICT => Z_DATA_ERROR,

@@ -245,6 +245,9 @@ impl Deflater {
 
     #[expect(clippy::cast_sign_loss, reason = "as zlib-rs's own C interface converts them")]
     pub(crate) fn tune(&mut self, [good, lazy, nice, chain]: [c_int; 4]) -> c_int {
+        /// The engine (0.6.8) takes a longer chain for one of three-byte hashes, which only its level 9 makes.
+        const LONGEST_CHAIN: c_int = 1024;
+        let chain = if self.settings.level == 9 { chain } else { chain.min(LONGEST_CHAIN) };
         deflate::tune(self.stream(), good as usize, lazy as usize, nice as usize, chain as usize) as c_int
     }
 
@@ -299,6 +302,10 @@ pub(crate) struct Inflater {
     /// Given back on drop.
     _charge: Charge,
 }
+
+// SAFETY: an engine's memory is its own, from an allocator without ties to a thread; a header that its caller lent is
+// forgotten before the engine is used again.
+unsafe impl Send for Inflater {}
 
 /// What an inflating engine holds: its tables and the largest window.
 const INFLATER_BYTES: usize = 48 << 10;
@@ -413,6 +420,23 @@ impl Inflater {
 
     pub(crate) fn reset_keep(&mut self) {
         let _ = inflate::reset_keep(self.stream());
+    }
+
+    /// Starts anew as one that was just made.
+    pub(crate) fn renew(&mut self, window_bits: c_int) {
+        self.strm.data_type = 0;
+        self.reset_with(window_bits);
+    }
+
+    /// The checksum of all output so far, which `adler` lags behind. Only for streams with a zlib header, between calls
+    /// that went well and were not to stop at a block.
+    pub(crate) fn settled_adler(&mut self) -> std::ffi::c_ulong {
+        // A call that can do nothing brings the field up to date (0.6.8).
+        let mut nothing = Io::from_slices(&[], &mut []);
+        let kept = self.strm.data_type;
+        self.run(&mut nothing, 0);
+        self.strm.data_type = kept;
+        self.strm.adler
     }
 
     pub(crate) fn reset_with(&mut self, window_bits: c_int) -> c_int {

@@ -92,6 +92,17 @@ pub(crate) fn compress_zlib(level: c_int, io: &mut Io<'_>, limit: usize) -> bool
 
 /// Continues an Adler-32 over `bytes`.
 pub(crate) fn adler32(checksum: u32, bytes: &[u8]) -> u32 {
+    /// The largest prime below 2^16 (RFC 1950 §8.2).
+    const BASE: u32 = 65_521;
+    // Vector code takes longer to begin than a few bytes take one by one. No sum can overflow.
+    if bytes.len() <= 16 {
+        let (mut first, mut second) = (checksum & 0xffff, checksum >> 16);
+        for &byte in bytes {
+            first += u32::from(byte);
+            second += first;
+        }
+        return (second % BASE) << 16 | (first % BASE);
+    }
     // SAFETY: readable for its length. (Told of NULL it would start anew, but a slice is never NULL.)
     unsafe { c::libdeflate_adler32(checksum, bytes.as_ptr().cast(), bytes.len()) }
 }

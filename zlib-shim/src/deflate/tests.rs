@@ -553,6 +553,19 @@ fn fuzzed_calls_keep_zlib_s_rules() {
     crate::testing::replay("deflate", fuzzed);
 }
 
+/// More effort never makes more of the same text, whatever the engine's own levels go with.
+#[test]
+fn a_long_chain_finds_more() {
+    let input = sample(&Random::new(3), 300_000);
+    let sizes = [None, Some([32, 258, 258, 4096])].map(|tune| {
+        let fake = Fake { route: Err(Reason::NoDevice), ..Fake::new(1) };
+        let mut stream = Deflate::new(fake, parameters(Wrapper::Raw, 8, 15, 0).0);
+        tune.map(|tune| stream.tune(tune));
+        run(&mut stream, &input, usize::MAX, Z_NO_FLUSH, 30_000).len()
+    });
+    assert!(sizes[1] <= sizes[0] + sizes[0] / 100, "{sizes:?}");
+}
+
 /// Any split, any flush, any function in between, any producer for every segment, a device that comes, goes, fails and lies:
 /// the same plain text comes back, and zlib's rules are kept. WARPDRIVE_DEFLATE_CASES: how many;
 /// WARPDRIVE_DEFLATE_FIRST: from which on.

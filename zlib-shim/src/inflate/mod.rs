@@ -82,6 +82,8 @@ struct Stopwatch {
     took: Duration,
 }
 
+/// From so much output on it costs less to ask the engine for the checksum than to make it.
+const LONG_BYTES: usize = 4 << 10;
 /// Most plain text that is inflated once more for a stream's change to the device.
 const REPEATED_MAX_BYTES: usize = 4 << 20;
 
@@ -238,13 +240,26 @@ impl<A: InflateAccelerator> Inflate<A> {
         }
         let wrapper = self.wrapper();
         if produced != 0 && self.checking && wrapper != Wrapper::Raw {
-            self.checksum = wrapper::checksum(wrapper, self.checksum, io.written_since(output));
+            self.checksum = match (wrapper, code) {
+                // What it has just compared with the trailer.
+                (_, Z_STREAM_END) => low_half(dictionary),
+                // The engine has it, and is asked where that costs less than to go over the output once more.
+                (Wrapper::Zlib, Z_OK) if produced >= LONG_BYTES && flush <= Z_FINISH => {
+                    self.settled_checksum()
+                }
+                _ => wrapper::checksum(wrapper, self.checksum, io.written_since(output)),
+            };
         }
         if self.tally.add(produced) || code == Z_STREAM_END {
             self.report();
         }
         let adler = if code == Z_NEED_DICT { dictionary } else { self.checksum.into() };
         Progress { code, adler: (wrapper != Wrapper::Raw).then_some(adler), data_type, message }
+    }
+
+    /// The checksum of everything that the engine made.
+    fn settled_checksum(&mut self) -> u32 {
+        self.engine.as_mut().map_or(self.checksum, |engine| low_half(engine.settled_adler()))
     }
 
     /// Software took so long for so much input. Told by the size of a piece, which is what is compared.
@@ -454,6 +469,7 @@ impl<A: InflateAccelerator> Inflate<A> {
     pub(crate) fn end(mut self) {
         self.report();
         self.mode = Mode::Software;
+        self.let_go();
     }
 
     fn begin_anew(&mut self) {
@@ -495,6 +511,12 @@ impl<A: InflateAccelerator> Inflate<A> {
         let accelerator = &self.accelerator;
         self.tally.report(|reason, requests, len_bytes| accelerator.note(reason, requests, len_bytes));
     }
+}
+
+/// A checksum out of the C field for it.
+#[expect(clippy::cast_possible_truncation, reason = "the field is longer than any checksum")]
+fn low_half(adler: c_ulong) -> u32 {
+    adler as u32
 }
 
 impl Progress {

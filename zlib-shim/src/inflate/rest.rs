@@ -11,6 +11,7 @@ use super::{Inflate, Mode};
 use crate::abi::io::Io;
 use crate::abi::next::{Inflater, OutOfMemory};
 use crate::abi::{Z_BUF_ERROR, Z_NO_FLUSH, Z_OK, Z_SYNC_FLUSH};
+use crate::engines;
 
 /// So much input is read again in next to no time.
 const CHEAP_BYTES: usize = 512;
@@ -48,6 +49,9 @@ impl Early {
 
     /// Brings a new engine to where the old one was: it had delivered all that it could make of its input.
     pub(super) fn replay(&self, engine: &mut Inflater) {
+        if self.input.is_empty() {
+            return;
+        }
         let mut input = &self.input[..];
         let mut ignored = [0; 1024];
         loop {
@@ -70,14 +74,21 @@ impl<A> Inflate<A> {
             && self.doubtful == 0
             && memory::held_bytes() > MANY_BYTES
         {
-            self.engine = None;
+            self.let_go();
+        }
+    }
+
+    /// Gives the engine back.
+    pub(super) fn let_go(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engines::give_inflater(engine);
         }
     }
 
     /// The engine, made now if there is none.
     pub(super) fn engine(&mut self) -> Result<&mut Inflater, OutOfMemory> {
         if self.engine.is_none() {
-            let mut engine = Inflater::new(self.window_bits)?;
+            let mut engine = engines::take_inflater(self.window_bits)?;
             self.early.replay(&mut engine);
             self.engine = Some(engine);
         }
