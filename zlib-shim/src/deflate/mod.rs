@@ -442,6 +442,10 @@ impl<A: Accelerator> Deflate<A> {
         self.checksum
     }
 
+    pub(crate) fn is_raw(&self) -> bool {
+        self.parameters.wrapper == Wrapper::Raw
+    }
+
     pub(crate) fn data_type(&self) -> c_int {
         self.data_type
     }

@@ -123,9 +123,16 @@ pub unsafe extern "C" fn deflate(strm: *mut z_stream, flush: c_int) -> c_int {
 fn publish(strm: &mut z_stream, stream: &Stream, io: &Io<'_>, code: c_int) {
     advance(strm, io);
     strm.data_type = stream.data_type();
-    strm.adler = c_ulong::from(stream.adler());
+    publish_adler(strm, stream);
     if code < 0 {
         strm.msg = super::checksum::message(code).cast_mut();
+    }
+}
+
+/// A raw stream has no checksum: zlib writes nothing there, and callers may keep something of theirs in it.
+fn publish_adler(strm: &mut z_stream, stream: &Stream) {
+    if !stream.is_raw() {
+        strm.adler = c_ulong::from(stream.adler());
     }
 }
 
@@ -210,7 +217,7 @@ pub unsafe extern "C" fn deflateSetDictionary(
             // SAFETY: non-NULL, and readable for `dictLength` bytes, as zlib demands.
             let bytes = unsafe { std::slice::from_raw_parts(dictionary, dictLength as usize) };
             let code = stream.set_dictionary(bytes);
-            strm.adler = c_ulong::from(stream.adler());
+            publish_adler(strm, stream);
             code
         };
         // SAFETY: the caller's promise, passed on.

@@ -462,7 +462,7 @@ fn read(random: &Random, bytes: &[u8], whole: bool) {
             return;
         }
     }
-    let size = 1 + random.length(100_000);
+    let size = (1 + random.length(100_000)).max(300);
     let read_rest = |file: &Opened| {
         let mut all = Vec::new();
         loop {

@@ -72,8 +72,17 @@ static void window_bits(void)
         memset(&s, 0, sizeof s);
         int code = deflateInit2(&s, 6, Z_DEFLATED, bits, 8, 0);
         printf("windowBits %d deflate %d %d", bits, code, s.state != NULL);
-        if (code == Z_OK)
-            printf(" adler %lu end %d", s.adler, deflateEnd(&s));
+        if (code == Z_OK) {
+            unsigned char out[100];
+            printf(" adler %lu", s.adler);
+            /* Of a raw stream the field is the caller's. */
+            s.adler = bits < 0 ? 77 : s.adler;
+            s.next_out = out;
+            s.avail_out = sizeof out;
+            code = deflate(&s, Z_FINISH);
+            printf(" finish %d adler %lu", code, s.adler);
+            printf(" end %d", deflateEnd(&s));
+        }
         memset(&s, 0, sizeof s);
         code = inflateInit2(&s, bits);
         printf(" inflate %d %d", code, s.state != NULL);
