@@ -61,6 +61,7 @@ pub struct TraceFile {
 pub fn serve(settings: Settings) -> io::Result<()> {
     let signals = process::SignalSet::block(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
     process::raise_descriptor_limit();
+    process::limit_arenas();
     crate::log::open(match &settings.log {
         Some(path) => Sink::file(path)?,
         None if settings.owned => Sink::Quiet,

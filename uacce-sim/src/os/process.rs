@@ -9,8 +9,18 @@ use std::ptr::null_mut;
 
 use super::checked;
 
-/// Returns freed memory to the system: an allocator keeps it in the arena of whichever thread it was freed by, and threads
-/// here come and go with queues.
+/// As many of the allocator's arenas as there are processors, not eight times as many: threads here come and go with queues,
+/// and what they leave behind in each arena adds up. Call it before there are others.
+pub fn limit_arenas() {
+    #[cfg(target_env = "gnu")]
+    {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // SAFETY: numbers only.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, i32::try_from(processors).unwrap_or(1)) };
+    }
+}
+
+/// Returns freed memory to the system, from all arenas.
 pub fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes no pointer; locks each arena while it looks through it.
