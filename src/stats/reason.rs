@@ -12,7 +12,7 @@ pub enum Reason {
     Unsupported,
     /// The configuration says software, or measured cost does.
     Policy,
-    /// The device refused the data: damaged, or longer than the room for it. Software says which, in the caller's terms.
+    /// The data was refused, by the device or by what checks its answer: damaged, or longer than the room for it. Software says which, in the caller's terms.
     Refused,
     /// No device is present, or none that this process may use.
     NoDevice,
