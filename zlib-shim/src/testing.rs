@@ -20,7 +20,7 @@ impl Random {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        Self { bytes: RefCell::new(bytes.to_vec().into_iter()), ..Self::new(bytes.len() as u64) }
+        Self { bytes: RefCell::new(Vec::from(bytes).into_iter()), ..Self::new(bytes.len() as u64) }
     }
 
     pub(crate) fn next(&self) -> u64 {

@@ -558,7 +558,8 @@ fn fuzzed_calls_keep_zlib_s_rules() {
 fn a_long_chain_finds_more() {
     let input = sample(&Random::new(3), 300_000);
     let sizes = [None, Some([32, 258, 258, 4096])].map(|tune| {
-        let fake = Fake { route: Err(Reason::NoDevice), ..Fake::new(1) };
+        let mut fake = Fake::new(1);
+        fake.route = Err(Reason::NoDevice);
         let mut stream = Deflate::new(fake, parameters(Wrapper::Raw, 8, 15, 0).0);
         tune.map(|tune| stream.tune(tune));
         run(&mut stream, &input, usize::MAX, Z_NO_FLUSH, 30_000).len()

@@ -177,7 +177,7 @@ impl Header {
         let there = |there: bool, bytes: &[u8]| if there { bytes.to_vec() } else { Vec::new() };
         let expected = (
             head.text,
-            u64::try_from(head.time).unwrap(),
+            head.time,
             head.os,
             there(!head.extra.is_null(), &self.extra),
             there(!head.name.is_null(), self.name.as_bytes()),
