@@ -146,7 +146,9 @@ class Load:
 
     def popen(self, command, environment):
         log = open(self.here + "/output", "ab")
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        # The benchmark leaves files where it runs.
+        return subprocess.Popen(
+            command, env=environment, cwd=self.here, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def main():

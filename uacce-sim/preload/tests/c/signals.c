@@ -9,6 +9,13 @@
 
 static struct queue queue;
 static sigjmp_buf back;
+/* What libc admits. */
+#if defined __aarch64__
+#define SMALLEST_STACK 131072
+#else
+#define SMALLEST_STACK 16384
+#endif
+
 static volatile sig_atomic_t caught, on_alternate_stack;
 static void *volatile seen_address;
 static char *volatile nowhere = (char *)0x1230;
@@ -163,7 +170,7 @@ static void threads(void) {
     sigfillset(&all);
     open_queue(&queue);
     CHECK(pthread_sigmask(SIG_SETMASK, &all, NULL) == 0);
-    CHECK(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, 16384) == 0);
+    CHECK(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, SMALLEST_STACK) == 0);
     for (int with_stack = 0; with_stack < 2; with_stack++) {
         CHECK(pthread_create(&thread, &small, on_thread, with_stack ? alternate : NULL) == 0);
         CHECK(pthread_join(thread, NULL) == 0);
@@ -189,7 +196,7 @@ static void alternate_stack(void) {
     use_queue(&queue, 12);
 }
 
-static char *page;
+static char *volatile page;
 
 static void repair(int signal, siginfo_t *info, void *context) {
     sigset_t now;
