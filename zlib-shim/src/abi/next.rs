@@ -247,7 +247,10 @@ impl Deflater {
     pub(crate) fn tune(&mut self, [good, lazy, nice, chain]: [c_int; 4]) -> c_int {
         /// The engine (0.6.8) takes a longer chain for one of three-byte hashes, which only its level 9 makes.
         const LONGEST_CHAIN: c_int = 1024;
-        let chain = if self.settings.level == 9 { chain } else { chain.min(LONGEST_CHAIN) };
+        /// Quartered after a good match, and counted down before it is compared with zero: less would go round.
+        const SHORTEST_CHAIN: c_int = 4;
+        let longest = if self.settings.level == 9 { c_int::from(u16::MAX) } else { LONGEST_CHAIN };
+        let chain = chain.clamp(SHORTEST_CHAIN, longest);
         deflate::tune(self.stream(), good as usize, lazy as usize, nice as usize, chain as usize) as c_int
     }
 

@@ -220,10 +220,11 @@ fn contents(mut file: &File) -> Vec<u8> {
     bytes
 }
 
-/// Something to read `bytes` from: a file, or a pipe that ends behind them.
+/// Something to read `bytes` from: a file, or what cannot be sought in and ends behind them.
 fn source(bytes: &[u8], pipe: bool) -> OwnedFd {
     if pipe {
-        let (reader, mut writer) = std::io::pipe().unwrap();
+        // A socket pair reads as a pipe does, and Rust 1.85 has no pipes.
+        let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
         writer.write_all(bytes).unwrap();
         return reader.into();
     }
