@@ -267,6 +267,9 @@ static void uses(struct answers *answers, const struct kind *kind, EVP_PKEY *key
                 note(answers, "first decryption");
                 steady = EVP_PKEY_decrypt(context, again, &again_len, good ? out : garbage, cipher_len) > 0 && plain_len == again_len &&
                          memcmp(plain, again, plain_len) == 0;
+                /* What newer versions make up when a padding is wrong depends on the ciphertext, which is random. */
+                if (good && i != 2 && (plain_len != 32 || memcmp(plain, digest, 32) != 0))
+                    steady = 0;
                 note(answers, "second decryption");
             }
             note(answers, "decrypt %d %d %zu %llx", i, status, status > 0 && steady ? plain_len : 0, status > 0 && steady ? hash(plain, plain_len) : 0);
