@@ -415,11 +415,12 @@ fn drive(library: &mut dyn Library, input: &[u8], dictionary: &[u8], habits: Hab
             }
             Z_BUF_ERROR => assert!(!moved || flush == Z_FINISH, "progress is no failure"),
             Z_DATA_ERROR if habits.syncing && synced.is_none() && !after_sync => {
-                // Where a wrong trailer is refused may differ by a few bytes, and with it what is skipped from there.
-                let is_exact = !is_about_trailer(library.message().as_deref());
+                // Where a wrong trailer is refused may differ by a few bytes, and with it all that is found from there on.
+                if is_about_trailer(library.message().as_deref()) {
+                    break Z_DATA_ERROR;
+                }
                 let (code, skipped) = library.sync(&input[used..]);
-                let told = if is_exact { skipped } else { 0 };
-                synced = Some((code, told, 0));
+                synced = Some((code, skipped, 0));
                 if code != Z_OK {
                     break Z_DATA_ERROR;
                 }
