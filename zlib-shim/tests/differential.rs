@@ -88,6 +88,18 @@ fn cpython_tests() {
     succeed(tests.current_dir(&folder).env("TMPDIR", &folder));
 }
 
+/// Programs compare the version with the one they were built for. Python links libz; Perl's module brings it along when it is loaded.
+#[test]
+fn the_version_is_that_of_the_library_behind() {
+    let python = [PYTHON, "-c", "import zlib; print(zlib.ZLIB_RUNTIME_VERSION)"];
+    let perl = ["/usr/bin/perl", "-MCompress::Raw::Zlib", "-e", "print Compress::Raw::Zlib::zlib_version()"];
+    for call in [&python[..], &perl[..]] {
+        let (program, arguments) = call.split_first().unwrap();
+        let told = |preloaded| succeed(command(program, preloaded).args(arguments)).stdout;
+        assert_eq!(told(true), told(false), "{program}");
+    }
+}
+
 /// git keeps its objects in zlib streams, reads them in pieces of every size, and checks each by its hash.
 #[test]
 fn git_repositories() {
