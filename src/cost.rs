@@ -1,7 +1,7 @@
 //! Measured cost: how long each kind and size of request takes, on the device and in software, as callers see it.
 //!
 //! A moving average per kind and size class, lock-free; a lost update costs nothing but a little precision. The averages
-//! size spinning and sleeping and let the policy `auto` choose; [`Costs::sample`] says when to measure the engine not in use.
+//! size sleeping and let the policy `auto` choose; [`Costs::sample`] says when to measure the engine not in use.
 //!
 //! For compression a size that was not measured yet is judged by its nearest neighbour: what software takes grows with the
 //! size; what a device takes may all be latency, or all be work, so the kinder of the two is assumed, and measured. A
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Algorithm;
+use crate::queue::spin::Habit;
 use crate::request::cipher::Direction;
 
 /// Kinds: every row of the counters twice, for RSA's two key forms; then what is paid for by length, by the power of two
@@ -76,6 +77,7 @@ struct Cell {
     hardware_at: AtomicU64,
     software: AtomicU64,
     turns: AtomicU32,
+    habit: Habit,
 }
 
 impl Costs {
@@ -89,6 +91,11 @@ impl Costs {
 
     pub(crate) fn software(&self, class: Class) -> Option<Duration> {
         read(&self.cells.get(class.0)?.software)
+    }
+
+    /// Whether looking for the answers of this kind pays.
+    pub(crate) fn habit(&self, class: Class) -> Option<&Habit> {
+        self.cells.get(class.0).map(|cell| &cell.habit)
     }
 
     /// What a request may take on the device; `None`: it is worth a try.

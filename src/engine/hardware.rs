@@ -310,7 +310,7 @@ impl Core {
         Reason::WrongResult
     }
 
-    pub(super) fn timing(&self, ask: &Ask) -> Timing {
+    pub(super) fn timing(&self, ask: &Ask) -> Timing<'_> {
         let steps = match ask.work {
             Work::Cipher | Work::Deflate(_) | Work::Inflate(_) => {
                 1 + u32::try_from(ask.len_bytes / DEADLINE_STEP).unwrap_or(u32::MAX)
@@ -319,6 +319,7 @@ impl Core {
         };
         Timing {
             expected: self.costs.hardware(ask.flight),
+            habit: self.costs.habit(ask.flight),
             deadline: self.config.wait.deadline.saturating_mul(steps).min(DEADLINE_LIMIT),
             spin_max: self.config.wait.spin_max,
             sleep_min: self.config.wait.sleep_min,

@@ -7,16 +7,19 @@
 use std::time::{Duration, Instant};
 
 use super::slots::{Slots, Ticket};
+use super::spin::{Habit, SleepCost, spin_time, spun};
 use super::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use super::sync::{Mutex, lock, try_lock};
-use super::wait::{Turns, poll_time, spin_time};
+use super::wait::{Turns, poll_time};
 use crate::stats::Reason;
 
 /// How one request waits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
+pub(crate) struct Timing<'a> {
     /// Measured latency of this kind of request.
     pub(crate) expected: Option<Duration>,
+    /// Whether looking has paid for this kind of request; `None`: never look.
+    pub(crate) habit: Option<&'a Habit>,
     /// When the request is given up.
     pub(crate) deadline: Duration,
     /// Longest spin.
@@ -94,6 +97,7 @@ pub(crate) struct Desk<P, F> {
     completions: Mutex<Completions<P>>,
     pub(super) slots: Slots<F>,
     turns: Turns,
+    sleep_cost: SleepCost,
     /// A [`Death`]; 0 while it lives.
     dead: AtomicU8,
     /// New requests are welcome.
@@ -120,6 +124,7 @@ impl<P: Port, F: Reportable> Desk<P, F> {
             completions: Mutex::new(Completions { port: Some(port), asleep: false, since_poll: 0 }),
             slots: Slots::with_generations(count, last_generation),
             turns: Turns::new(),
+            sleep_cost: SleepCost::default(),
             dead: AtomicU8::new(0),
             usable: AtomicBool::new(true),
         }
@@ -128,10 +133,10 @@ impl<P: Port, F: Reportable> Desk<P, F> {
     /// Waits for the answer to `ticket`.
     /// # Errors
     /// [`Reason::TimeOut`], or why the queue died. The request's memory stays in its slot then; the ticket is spent.
-    pub(crate) fn wait(&self, ticket: &Ticket, timing: &Timing) -> Result<F, Reason> {
+    pub(crate) fn wait(&self, ticket: &Ticket, timing: &Timing<'_>) -> Result<F, Reason> {
         let start = Instant::now();
         let end = start + timing.deadline;
-        self.spin(ticket, start + spin_time(timing.expected, timing.spin_max, timing.cpus));
+        self.spin(ticket, timing, start);
         loop {
             if let Some(flight) = self.take(ticket) {
                 return Ok(flight);
@@ -207,13 +212,33 @@ impl<P: Port, F: Reportable> Desk<P, F> {
         if self.slots.finished(ticket) { self.slots.take(ticket) } else { None }
     }
 
-    fn spin(&self, ticket: &Ticket, until: Instant) {
-        while Instant::now() < until && !self.slots.finished(ticket) && self.death().is_none() {
+    /// Looks for the answer, for as long as that can pay.
+    fn spin(&self, ticket: &Ticket, timing: &Timing<'_>, start: Instant) {
+        // What is there at once, or another's to bring, says nothing of how long answers take.
+        if !self.look() || self.over(ticket) {
+            return;
+        }
+        let Some(habit) = timing.habit else { return };
+        let time = spin_time(habit, &self.sleep_cost, timing.spin_max, timing.cpus);
+        if time.is_zero() {
+            return;
+        }
+        let until = start + time;
+        while !self.over(ticket) {
+            if Instant::now() >= until {
+                return spun(habit, false);
+            }
+            std::hint::spin_loop();
             if !self.look() {
                 return;
             }
-            std::hint::spin_loop();
         }
+        spun(habit, self.slots.finished(ticket));
+    }
+
+    /// The request is answered, or will never be.
+    fn over(&self, ticket: &Ticket) -> bool {
+        self.slots.finished(ticket) || self.death().is_some()
     }
 
     /// Consumes what is there, unless another thread is at it. False: the leader sleeps, the completions are its.
@@ -227,17 +252,19 @@ impl<P: Port, F: Reportable> Desk<P, F> {
     }
 
     /// Sleeps in `poll()` and consumes for everyone until this thread's own request is answered, given up or lost.
-    fn lead(&self, ticket: &Ticket, timing: &Timing, end: Instant) {
+    fn lead(&self, ticket: &Ticket, timing: &Timing<'_>, end: Instant) {
         let mut in_vain = 0;
         loop {
+            let begin;
             let sleeper = {
                 let mut completions = lock(&self.completions);
                 completions.asleep = false;
                 self.drain(&mut completions);
-                if self.slots.finished(ticket) || self.death().is_some() || Instant::now() >= end {
+                if self.over(ticket) || Instant::now() >= end {
                     return;
                 }
                 let Some(port) = completions.port.as_mut() else { return };
+                begin = self.sleep_cost.begin();
                 // Ask for an event, then look once more: a completion between the two raises none (uacce-qm §2.7).
                 if port.arm() {
                     continue;
@@ -248,7 +275,9 @@ impl<P: Port, F: Reportable> Desk<P, F> {
                 sleeper
             };
             let remaining = end.saturating_duration_since(Instant::now());
-            match sleeper.sleep(poll_time(timing.expected, in_vain, remaining, timing.sleep_min)) {
+            let slept = sleeper.sleep(poll_time(timing.expected, in_vain, remaining, timing.sleep_min));
+            self.sleep_cost.end(begin);
+            match slept {
                 Ok(true) => in_vain = 0,
                 Ok(false) => in_vain = in_vain.saturating_add(1),
                 Err(cause) => self.die(cause),
@@ -402,9 +431,10 @@ mod loom_tests {
         }
     }
 
-    fn timing() -> Timing {
+    fn timing() -> Timing<'static> {
         Timing {
             expected: None,
+            habit: None,
             deadline: Duration::from_secs(1000),
             spin_max: Duration::ZERO,
             sleep_min: Duration::from_millis(1),

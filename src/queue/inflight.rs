@@ -512,7 +512,7 @@ impl SharedQueue {
         &self,
         body: &mut InflateBody<'_>,
         form: Form,
-        timing: &Timing,
+        timing: &Timing<'_>,
     ) -> Result<Box<Flight>, Reason> {
         let input = CallerMemory { start: address(body.input.as_ptr()), len_bytes: body.input.len() };
         let output = CallerMemory { start: address(body.output.as_mut_ptr()), len_bytes: body.output.len() };

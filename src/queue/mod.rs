@@ -9,6 +9,7 @@ pub(crate) mod fork;
 pub(crate) mod inflight;
 pub(crate) mod pool;
 pub(crate) mod slots;
+pub(crate) mod spin;
 mod sync;
 pub(crate) mod wait;
 
@@ -220,7 +221,7 @@ impl SharedQueue {
     /// Waits for the answer to `ticket`.
     /// # Errors
     /// [`Reason::TimeOut`], or why the queue died. The request's memory stays in its slot then; the ticket is spent.
-    pub(crate) fn wait(&self, ticket: &Ticket, timing: &Timing) -> Result<Box<Flight>, Reason> {
+    pub(crate) fn wait(&self, ticket: &Ticket, timing: &Timing<'_>) -> Result<Box<Flight>, Reason> {
         self.desk.wait(ticket, timing)
     }
 

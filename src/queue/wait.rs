@@ -1,10 +1,10 @@
-//! Waiting: the word a waiter sleeps on, whose turn it is to sleep in `poll()`, and how long spinning pays.
+//! Waiting: the word a waiter sleeps on, whose turn it is to sleep in `poll()`, and for how long.
 //!
 //! One thread per queue leads: it sleeps in `poll()` and consumes completions for everyone. The others are parked on
 //! their slot's word. A leader that leaves hands the lead to one of the parked threads, under the lock that guards the
 //! list of them, so no moment exists in which a thread is parked and nobody leads.
 
-#![expect(unsafe_code, reason = "futex, errno and the CPU mask have no safe interface")]
+#![expect(unsafe_code, reason = "futex, errno, the CPU mask and a thread's time have no safe interface")]
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -177,15 +177,6 @@ impl Turns {
     }
 }
 
-/// How long to spin for a request expected to take `expected`: twice that, or not at all where it cannot pay (one CPU,
-/// nothing measured yet, a request longer than `limit`).
-pub(crate) fn spin_time(expected: Option<Duration>, limit: Duration, cpus: usize) -> Duration {
-    match expected {
-        Some(expected) if cpus > 1 && expected <= limit => (expected * 2).min(limit),
-        _ => Duration::ZERO,
-    }
-}
-
 /// Time-out of one `poll()`: about twice the expected latency, at least `least`, doubling with each one that passed in
 /// vain up to [`POLL_LIMIT`], and not past the request's `remaining` time.
 pub(crate) fn poll_time(
@@ -210,6 +201,16 @@ pub(crate) fn cpus() -> usize {
         }
     };
     usize::try_from(count).unwrap_or(1).max(1)
+}
+
+/// Processor time of the calling thread so far; `None`: the system does not tell.
+pub(crate) fn thread_time() -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec to the valid pointer it is given.
+    if unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0 {
+        return None;
+    }
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
 /// Keeps the calling thread's errno over a stretch of our own system calls (`zlib` and OpenSSL callers look at it).
@@ -289,17 +290,6 @@ mod tests {
         assert!(turns.wake_up(3));
         assert_eq!(turns.leave(), None);
         assert!(turns.join(4));
-    }
-
-    #[test]
-    fn spinning_only_where_it_pays() {
-        let us = Duration::from_micros;
-        assert_eq!(spin_time(Some(us(15)), us(20), 1), Duration::ZERO, "one CPU");
-        assert_eq!(spin_time(None, us(20), 8), Duration::ZERO, "nothing measured");
-        assert_eq!(spin_time(Some(us(21)), us(20), 8), Duration::ZERO, "too long");
-        assert_eq!(spin_time(Some(us(5)), us(20), 2), us(10));
-        assert_eq!(spin_time(Some(us(15)), us(20), 2), us(20));
-        assert_eq!(spin_time(Some(us(15)), Duration::ZERO, 2), Duration::ZERO, "switched off");
     }
 
     #[test]
