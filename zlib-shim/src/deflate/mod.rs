@@ -515,6 +515,16 @@ impl<A: Accelerator> Deflate<A> {
                     return Z_BUF_ERROR;
                 }
             }
+            // The engine has other methods, and may see no difference where zlib does.
+            if ends && !self.done && engine.has_run() && io.avail_out() != 0 {
+                let input = io.input();
+                let (_, consumed) = engine.run(io, Z_BLOCK);
+                self.consumed(input, consumed);
+                if io.avail_in() != 0 {
+                    return Z_BUF_ERROR;
+                }
+            }
+            let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
             let input = io.input();
             let (code, consumed) = engine.params(io, level, strategy);
             self.consumed(input, consumed);
