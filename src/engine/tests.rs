@@ -18,6 +18,7 @@ use crate::request::compress::{Checksum, DeflateSegment, DeflatedSegment, Inflat
 use crate::request::pkey::RsaPrivateKey;
 
 mod cipher;
+mod devices;
 mod pieces;
 mod pkey;
 mod sm2;
@@ -155,6 +156,8 @@ struct LabState {
     looks: AtomicUsize,
     refuse: Mutex<Option<fn() -> Error>>,
     devices: Mutex<Vec<FakeDevice>>,
+    /// Names of the devices that gave a queue.
+    opened: Mutex<Vec<String>>,
 }
 
 fn good() -> Behaviour {
@@ -173,6 +176,7 @@ fn found(name: &str, api_version: u32, algorithms: &[&str]) -> Found {
         isolated: false,
         numa_node: -1,
         numa_distance: None,
+        free_queues: None,
         info: None,
     }
 }
@@ -204,6 +208,7 @@ impl Lab {
                 looks: AtomicUsize::new(0),
                 refuse: Mutex::new(None),
                 devices: Mutex::new(Vec::new()),
+                opened: Mutex::new(Vec::new()),
             }),
         }
     }
@@ -243,6 +248,7 @@ impl Source for Lab {
         let descriptor_len = if found.name.contains("hpre") { 64 } else { 128 };
         let (queue, submission, completion, device) = FakeDevice::queue(self.inner.depth, descriptor_len);
         self.inner.devices.lock().unwrap().push(device.clone());
+        self.inner.opened.lock().unwrap().push(found.name.clone());
         let lab = self.clone();
         std::thread::spawn(move || {
             while !device.put() {
@@ -802,23 +808,6 @@ fn the_log_tells_of_a_failure_and_of_the_recovery_and_of_nothing_else() {
     let name = hpre().name;
     assert_eq!(lines.first(), Some(&format!("{name}: paused after a failure: reset").as_str()), "{text}");
     assert_eq!(lines.last(), Some(&format!("{name}: in use again").as_str()), "{text}");
-}
-
-#[test]
-fn a_second_device_takes_over_from_a_paused_one() {
-    let lab = Lab::new(vec![
-        Found { numa_distance: Some(10), ..hpre() },
-        Found { name: "hisi_hpre-3".into(), numa_distance: Some(20), ..hpre() },
-    ]);
-    let core = lab.core(&format!("{HARDWARE}[wait]\ndeadline-ms = 300\n[health]\npause-min-ms = 60000\n"));
-    let key = key();
-    assert!(sign(&core, &key, 1));
-    lab.devices()[0].set_status(1, 1);
-    assert!(!sign(&core, &key, 2));
-    for seed in 0..50 {
-        assert!(sign(&core, &key, seed));
-    }
-    assert_eq!(counts(&core, RSA), (51, only("reset", 1)));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Which queues exist: one set per (device, queue class), shared by all threads, within the process's budget.
 //!
-//! The nearest device comes first. Opening and stopping hold no lock: requests that come meanwhile use another queue or
+//! The nearest device comes first, of equally near ones the least used. Opening and stopping hold no lock: requests that come meanwhile use another queue or
 //! software, except under the policy `hardware`, where they wait for the opening. There is no thread: what is to be done
 //! later (looking for devices, giving idle queues back) is done by a later call.
 
+use std::cmp::Reverse;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
@@ -43,6 +44,8 @@ pub(crate) struct Found {
     /// The device's NUMA node, -1 unknown.
     pub(crate) numa_node: i32,
     pub(crate) numa_distance: Option<i32>,
+    /// Queues that were free when it was found, over all processes.
+    pub(crate) free_queues: Option<i64>,
     /// What opens it; none in tests.
     pub(crate) info: Option<DeviceInfo>,
 }
@@ -61,6 +64,7 @@ impl Source for Kernel {
             isolated: info.isolated || info.dev_state.is_some_and(|state| state < 0),
             numa_node: info.numa_node,
             numa_distance: info.numa_distance,
+            free_queues: info.available_instances,
             info: Some(info),
         };
         uacce_sys::discover(&Roots::default()).into_iter().map(found).collect()
@@ -294,10 +298,11 @@ impl Device {
         if work.class() == 0 { zero } else { one }
     }
 
-    /// Nearer devices sort first.
-    fn distance(&self, node: Option<i32>) -> (i32, bool) {
+    /// Nearer devices sort first; of those equally near the one that others use least, or all processes would crowd on one.
+    fn rank(&self, node: Option<i32>) -> (i32, bool, Reverse<i64>) {
         let elsewhere = node.is_some_and(|node| self.found.numa_node >= 0 && self.found.numa_node != node);
-        (self.found.numa_distance.unwrap_or(0), elsewhere)
+        let free = Reverse(self.found.free_queues.unwrap_or(0));
+        (self.found.numa_distance.unwrap_or(0), elsewhere, free)
     }
 }
 
@@ -384,7 +389,7 @@ impl Pool {
         }
     }
 
-    /// The devices that can do `work`, nearest first, and whether there is one of the family at all.
+    /// The devices that can do `work`, best first, and whether there is one of the family at all.
     pub(crate) fn candidates(&self, work: Work) -> (Vec<Arc<Device>>, bool) {
         if !self.any.load(Ordering::Acquire) {
             return (Vec::new(), false);
@@ -519,7 +524,7 @@ impl Pool {
                 _ => devices.extend(Device::new(found).map(Arc::new)),
             }
         }
-        devices.sort_by_key(|device| device.distance(node));
+        devices.sort_by_key(|device| device.rank(node));
         let any = !devices.is_empty();
         let old = std::mem::replace(
             &mut *self.devices.write().unwrap_or_else(PoisonError::into_inner),

@@ -1,0 +1,42 @@
+//! Several devices: which one is asked first, and who stands in for one that failed.
+
+use super::*;
+
+#[test]
+fn a_second_device_takes_over_from_a_paused_one() {
+    let lab = Lab::new(vec![
+        Found { numa_distance: Some(10), ..hpre() },
+        Found { name: "hisi_hpre-3".into(), numa_distance: Some(20), ..hpre() },
+    ]);
+    let core = lab.core(&format!("{HARDWARE}[wait]\ndeadline-ms = 300\n[health]\npause-min-ms = 60000\n"));
+    let key = key();
+    assert!(sign(&core, &key, 1));
+    lab.devices()[0].set_status(1, 1);
+    assert!(!sign(&core, &key, 2));
+    for seed in 0..50 {
+        assert!(sign(&core, &key, seed));
+    }
+    assert_eq!(counts(&core, RSA), (51, only("reset", 1)));
+}
+
+#[test]
+fn of_devices_equally_near_the_one_with_most_free_queues_comes_first() {
+    let device = |name: &str, numa_distance, free_queues| Found {
+        name: name.into(),
+        numa_distance: Some(numa_distance),
+        free_queues,
+        ..hpre()
+    };
+    let first = |found: Vec<Found>| {
+        let lab = Lab::new(found);
+        assert!(sign(&lab.core(HARDWARE), &key(), 1));
+        lab.inner.opened.lock().unwrap().clone()
+    };
+    let near = [device("hisi_hpre-2", 10, Some(3)), device("hisi_hpre-3", 10, Some(200))];
+    assert_eq!(first(near.to_vec()), ["hisi_hpre-3"]);
+    assert_eq!(first(near.into_iter().rev().collect()), ["hisi_hpre-3"]);
+    let far = [device("hisi_hpre-2", 20, Some(200)), device("hisi_hpre-3", 10, Some(1))];
+    assert_eq!(first(far.to_vec()), ["hisi_hpre-3"], "a near one that is full can still be left");
+    let silent = [device("hisi_hpre-2", 10, None), device("hisi_hpre-3", 10, Some(1))];
+    assert_eq!(first(silent.to_vec()), ["hisi_hpre-3"], "who does not tell may have none");
+}
