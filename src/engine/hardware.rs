@@ -100,6 +100,9 @@ impl Core {
     }
 
     pub(super) fn preview_of(&self, ask: &Ask) -> Result<(), Reason> {
+        if self.pool.is_empty() {
+            return self.judge(ask, route::Device::Absent, None);
+        }
         let now = Instant::now();
         let devices = self.route(ask, now)?;
         let good = devices.iter().find(|device| self.admitted(device, ask.work, now));

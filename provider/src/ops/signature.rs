@@ -239,13 +239,19 @@ impl Signature {
         if output.is_size_query() {
             return self.software.sign(output, message);
         }
-        let key = if self.is_signing { self.key.clone() } else { None };
-        let Some(key) = key else { return self.software.sign(output, message) };
-        let algorithm = self.algorithm(&key);
+        let Some(key) = self.key.as_ref().filter(|_| self.is_signing) else {
+            return self.software.sign(output, message);
+        };
+        let (algorithm, len_bytes) = (self.algorithm(key), key.len_bytes());
+        if let Err(reason) = self.may_use_device(key) {
+            let signed = self.software.sign(output, message);
+            return count(algorithm, reason, len_bytes, signed);
+        }
+        let key = Arc::clone(key);
         let mut room = [0; MAX_LEN_BYTES];
         let len = message.copy_to(&mut room);
         let value = len.and_then(|len| room.get(..len)).ok_or(Why::Unsupported);
-        let prepared = self.may_use_device(&key).and(value).and_then(|value| {
+        let prepared = value.and_then(|value| {
             let told = self.told().ok_or(Why::Unsupported)?;
             self.prepare(&key, &told, value, output.size()).map(|prepared| (value, prepared))
         });
@@ -259,7 +265,7 @@ impl Signature {
             }
             Err(reason) => {
                 let signed = self.software.sign(output, message);
-                count(algorithm, reason, key.len_bytes(), signed)
+                count(algorithm, reason, len_bytes, signed)
             }
         }
     }
@@ -304,8 +310,8 @@ impl Signature {
 
     /// The digest to run here, when the signature may go to hardware.
     fn own_digest(&mut self) -> Option<Running> {
+        self.may_use_device(self.key.as_ref()?).ok()?;
         let key = self.key.clone()?;
-        self.may_use_device(&key).ok()?;
         let told = self.told()?;
         let fallback = self.software.fallback();
         let digest = match &told {
