@@ -40,3 +40,45 @@ fn of_devices_equally_near_the_one_with_most_free_queues_comes_first() {
     let silent = [device("hisi_hpre-2", 10, None), device("hisi_hpre-3", 10, Some(1))];
     assert_eq!(first(silent.to_vec()), ["hisi_hpre-3"], "who does not tell may have none");
 }
+
+#[test]
+fn devices_without_shared_addresses_or_isolated_are_not_used() {
+    let odd = [
+        Found { sva: false, ..hpre() },
+        Found { isolated: true, ..hpre() },
+        Found { api_version: 1, ..hpre() },
+    ];
+    for device in odd {
+        let lab = Lab::new(vec![device]);
+        let core = lab.core(HARDWARE);
+        assert!(!sign(&core, &key(), 1));
+        assert_eq!(counts(&core, RSA), (0, only("no-device", 1)));
+        assert_eq!(lab.opens(), 0);
+    }
+}
+
+#[test]
+fn a_device_that_appears_later_is_found_and_looks_are_rare() {
+    let lab = Lab::new(vec![]);
+    let core = lab.core(&format!("{HARDWARE}[queue]\nrediscover-ms = 50\n"));
+    let key = key();
+    for seed in 0..1000 {
+        assert!(!sign(&core, &key, seed));
+    }
+    assert!(lab.inner.looks.load(Ordering::Relaxed) < 100, "not at every request");
+    *lab.inner.found.lock().unwrap() = vec![hpre()];
+    wait_until(|| sign(&core, &key, 1));
+}
+
+#[test]
+fn a_device_that_may_not_be_opened_is_no_device() {
+    let lab = Lab::new(vec![hpre()]);
+    let core = lab.core(HARDWARE);
+    *lab.inner.refuse.lock().unwrap() = Some(|| Error::Denied);
+    let key = key();
+    for seed in 0..100 {
+        assert!(!sign(&core, &key, seed));
+    }
+    assert_eq!(counts(&core, RSA), (0, only("no-device", 100)));
+    assert_eq!(lab.opens(), 1);
+}
