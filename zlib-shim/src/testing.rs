@@ -261,6 +261,10 @@ impl StockDeflate {
         self.did(code, input, output)
     }
 
+    pub(crate) fn data_type(&self) -> c_int {
+        self.0.data_type
+    }
+
     pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
         // SAFETY: as above.
         unsafe { libz_sys::deflatePrime(&mut *self.0, bits, value) }

@@ -37,6 +37,8 @@ pub(crate) const Z_BUF_ERROR: c_int = -5;
 pub(crate) const Z_VERSION_ERROR: c_int = -6;
 
 pub(crate) const Z_DEFLATED: c_int = 8;
+pub(crate) const Z_BINARY: c_int = 0;
+pub(crate) const Z_TEXT: c_int = 1;
 pub(crate) const Z_UNKNOWN: c_int = 2;
 
 /// `sizeof(z_stream)`, which every `*Init*_` is told by its caller.

@@ -90,6 +90,30 @@ pub(crate) fn compress_zlib(level: c_int, io: &mut Io<'_>, limit: usize) -> bool
     true
 }
 
+/// Appends `input` as one raw deflate stream of at most `limit` bytes to `output`, at zlib's `level` as [`compress_zlib`] does;
+/// the same input and level always give the same bytes. False: it would be longer, or memory is out, and nothing has happened.
+pub(crate) fn compress_raw(level: c_int, input: &[u8], limit: usize, output: &mut Vec<u8>) -> bool {
+    if output.try_reserve(limit).is_err() {
+        return false;
+    }
+    let Some(compressor) = Compressor::take(level.clamp(1, 8)) else { return false };
+    let room = output.spare_capacity_mut();
+    // SAFETY: the compressor is ours alone; `input` is readable and `room` writable for the lengths given with them.
+    let produced = unsafe {
+        c::libdeflate_deflate_compress(
+            compressor.own.as_ptr(),
+            input.as_ptr().cast(),
+            input.len(),
+            room.as_mut_ptr().cast(),
+            room.len().min(limit),
+        )
+    };
+    compressor.keep();
+    // SAFETY: libdeflate wrote that many bytes there, none when it gave up.
+    unsafe { output.set_len(output.len() + produced) };
+    produced != 0
+}
+
 /// Continues an Adler-32 over `bytes`.
 pub(crate) fn adler32(checksum: u32, bytes: &[u8]) -> u32 {
     /// The largest prime below 2^16 (RFC 1950 §8.2).
@@ -158,6 +182,11 @@ mod tests {
             assert!(!compress_zlib(6, &mut io, usize::MAX));
             assert_eq!((io.avail_in(), io.avail_out()), (input.len(), len));
         }
+        let mut raw = b"before".to_vec();
+        assert!(!compress_raw(6, &input, produced - 7, &mut raw));
+        assert_eq!(raw, b"before");
+        assert!(compress_raw(6, &input, produced - 6, &mut raw), "header and trailer of zlib are 6 bytes");
+        assert_eq!(raw.len(), 6 + produced - 6);
         assert!(!compress_zlib(6, &mut Io::from_slices(&input, &mut room), produced - 1));
         assert!(compress_zlib(6, &mut Io::from_slices(&input, &mut room[..produced]), usize::MAX));
     }

@@ -12,6 +12,7 @@ mod segments;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod tests;
 mod verify;
+mod whole;
 
 use std::ffi::{c_int, c_uint};
 
@@ -110,6 +111,8 @@ pub(crate) struct Deflate<A> {
     tune: Option<[c_int; 4]>,
     /// Bits used of the last byte of deflate data, once the stream has been ended.
     end_bits: u8,
+    /// The level at which the stream was compressed whole; its plain text is the window.
+    whole_level: c_int,
     /// Segment size at which a stream of small writes is cut.
     segment_bytes: usize,
     /// Segments the device did not answer, in a row.
@@ -139,6 +142,7 @@ impl<A: Accelerator> Deflate<A> {
             data_type: Z_UNKNOWN,
             tune: None,
             end_bits: 0,
+            whole_level: 0,
             segment_bytes,
             failures: 0,
             tally: Tally::default(),
@@ -206,6 +210,9 @@ impl<A: Accelerator> Deflate<A> {
             }
             match self.route(io.avail_in(), flush) {
                 Ok(()) => self.mode = Mode::Hardware,
+                Err(reason) if flush == Z_FINISH && self.finish_whole(io, reason)? => {
+                    return Ok(if self.deliver(io) { Z_STREAM_END } else { Z_OK });
+                }
                 Err(reason) => self.enter_software(reason)?,
             }
         }
@@ -249,7 +256,7 @@ impl<A: Accelerator> Deflate<A> {
 
     /// Gives a resting stream its engine back.
     fn wake(&mut self) -> Result<(), OutOfMemory> {
-        if matches!(self.mode, Mode::Resting) {
+        if matches!(self.mode, Mode::Resting) && !self.done {
             self.mode = Mode::Software(self.engine()?);
             self.window = Vec::new();
         }
@@ -469,6 +476,7 @@ impl<A: Accelerator> Deflate<A> {
         self.len_bytes = 0;
         self.data_type = Z_UNKNOWN;
         self.tune = None;
+        self.whole_level = 0;
         self.segment_bytes = self.accelerator.limits().first_segment;
         self.failures = 0;
     }
@@ -613,6 +621,7 @@ impl<A: Accelerator> Deflate<A> {
     pub(crate) fn bits_used(&mut self) -> c_int {
         match &mut self.mode {
             Mode::Software(engine) => c_int::from(engine.bits_used()),
+            Mode::Resting if self.done => whole::bits_used(&self.window, self.whole_level),
             _ if self.done => c_int::from(self.end_bits),
             _ if self.len_bytes == 0 => 0,
             _ => 8,

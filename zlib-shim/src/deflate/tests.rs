@@ -23,7 +23,7 @@ use crate::abi::{
     Z_STREAM_ERROR, Z_SYNC_FLUSH,
 };
 use crate::accelerator::DeflateLimits;
-use crate::testing::{Random, sample};
+use crate::testing::{Random, StockDeflate, sample};
 
 const THRESHOLD_BYTES: usize = DeflateLimits::PRODUCT.threshold;
 
@@ -452,21 +452,83 @@ fn a_stream_that_waits_does_without_an_engine() {
     }
 }
 
-/// What `deflateUsed` says of the last byte is what a decoder finds there.
+/// What `deflateUsed` says of the last byte is what a decoder finds there, whichever engine made it; and of all other fields what
+/// stock zlib says.
 #[test]
 fn the_bits_of_the_last_byte_are_counted() {
-    for len in [0, 1, 100, 64 << 10, (64 << 10) + 1, 400_000, 400_003] {
-        let mut stream = Deflate::new(Fake::new(1), parameters(Wrapper::Raw, 6, 15, 0).0);
-        let input = sample(&Random::new(len as u64), len);
-        let output = run(&mut stream, &input, 50_000, Z_NO_FLUSH, 30_000);
-        let mut engine = crate::abi::next::Inflater::new(-15).unwrap();
-        let mut room = vec![0; len + 1];
-        let mut io = Io::from_slices(&output, &mut room);
-        // Stops at every block's end; 64 is the last one's.
-        while engine.data_type() & 64 == 0 || engine.data_type() & 128 == 0 {
-            assert_eq!(engine.run(&mut io, Z_BLOCK).0, Z_OK);
+    for len in [0, 1, 100, 300, 1000, 5000, 16_000, 64 << 10, (64 << 10) + 1, 400_000, 400_003] {
+        for chunk in [50_000, 100] {
+            let mut stream = Deflate::new(Fake::new(1), parameters(Wrapper::Raw, 6, 15, 0).0);
+            let input = sample(&Random::new(len as u64), len);
+            let output = run(&mut stream, &input, chunk, Z_NO_FLUSH, 30_000);
+            let mut engine = crate::abi::next::Inflater::new(-15).unwrap();
+            let mut room = vec![0; len + 1];
+            let mut io = Io::from_slices(&output, &mut room);
+            // Stops at every block's end; 64 is the last one's.
+            while engine.data_type() & 64 == 0 || engine.data_type() & 128 == 0 {
+                assert_eq!(engine.run(&mut io, Z_BLOCK).0, Z_OK);
+            }
+            assert_eq!(stream.bits_used(), 8 - (engine.data_type() & 7), "{len}");
+            assert!(stream.dictionary() == input[len.saturating_sub(1 << 15)..], "{len}");
         }
-        assert_eq!(stream.bits_used(), 8 - (engine.data_type() & 7), "{len}");
+    }
+}
+
+/// A short stream whose input comes with its end is done by the engine for whole buffers, at every level, in whatever room, and
+/// what its `z_stream` says afterwards is what stock zlib's says.
+#[test]
+fn a_short_stream_given_whole_ends_as_stock_zlib_s_does() {
+    for len in [255, 256, 257, 1000, 4095, 4096, 16_383, 16_384] {
+        for level in 1..=9 {
+            let text: Vec<u8> = (0..len).map(|at| b"some words, and more\n"[(at * at / 7) % 21]).collect();
+            for input in [text, sample(&Random::new(len as u64), len)] {
+                for (wrapper, window_bits) in [(Wrapper::Zlib, 12), (Wrapper::Raw, 15), (Wrapper::Gzip, 15)] {
+                    let (parameters, raw_bits) = parameters(wrapper, level, window_bits, 0);
+                    let mut fake = Fake::new(1);
+                    fake.route = Err(Reason::NoDevice);
+                    let mut stream = Deflate::new(fake.clone(), parameters);
+                    let bound = stream.bound(len);
+                    let mut packed = vec![0; bound];
+                    let mut io = Io::from_slices(&input, &mut packed);
+                    assert_eq!(
+                        stream.deflate(&mut io, Z_FINISH),
+                        Z_STREAM_END,
+                        "{len} {level}: the bound is enough"
+                    );
+                    let left = io.avail_out();
+                    packed.truncate(bound - left);
+
+                    let mut stock = StockDeflate::new((level, raw_bits, 8, 0));
+                    let mut room = vec![0; bound];
+                    let (code, used, made) = stock.deflate(&input, &mut room, Z_FINISH);
+                    assert_eq!((code, used), (Z_STREAM_END, len));
+                    assert!(packed.len() <= made + made / 30 + 100, "{len} {level}: {} {made}", packed.len());
+                    assert_eq!(stream.data_type(), stock.data_type(), "{len} {level}");
+                    if wrapper != Wrapper::Raw {
+                        assert_eq!(u64::from(stream.adler()), stock.adler());
+                    }
+                    let (code, plain, used) = stock_inflate(&packed, raw_bits, len);
+                    assert_eq!((code, used), (Z_STREAM_END, packed.len()));
+                    assert!(plain == input);
+
+                    // The same bytes a few at a time, after a reset.
+                    stream.reset();
+                    let (mut again, mut few, mut rest) = (Vec::new(), [0; 7], &input[..]);
+                    let mut code = Z_OK;
+                    while code == Z_OK {
+                        let mut io = Io::from_slices(rest, &mut few);
+                        code = stream.deflate(&mut io, Z_FINISH);
+                        let (left_in, left_out) = (io.avail_in(), io.avail_out());
+                        rest = &rest[rest.len() - left_in..];
+                        again.extend_from_slice(&few[..7 - left_out]);
+                    }
+                    assert_eq!(code, Z_STREAM_END);
+                    assert!(again == packed, "{len} {level}");
+                    let counts = fake.counts.borrow();
+                    assert_eq!((counts.bytes(), counts.hardware), (2 * len as u64, 0));
+                }
+            }
+        }
     }
 }
 
