@@ -90,7 +90,7 @@ pub(crate) struct Deflater {
     settings: Settings,
     /// `deflate` was called since the last reset.
     ran: bool,
-    /// It was asked to end.
+    /// It was asked to end, and had room to begin.
     finishing: bool,
     /// Its last output did not fit the caller's room.
     interrupted: bool,
@@ -159,12 +159,15 @@ impl Deflater {
         let lent = lend(&mut self.strm, io);
         // What does not fit the call's 32-bit lengths follows in the next.
         let flush = if (lent.0 as usize) < io.avail_in() { DeflateFlush::NoFlush } else { flush };
+        // With room for no more than what waits, a call does nothing else.
+        let (bytes, bits) = self.pending();
+        let begins = lent.1 as usize > bytes + usize::from(bits / 8);
         let code = deflate::deflate(self.stream(), flush);
         let (consumed, _) = take_back(&mut self.strm, io, lent);
         // What it refuses leaves it as it was.
         if matches!(code, ReturnCode::Ok | ReturnCode::StreamEnd) {
             self.ran = true;
-            self.finishing |= flush == DeflateFlush::Finish;
+            self.finishing |= begins && flush == DeflateFlush::Finish;
         }
         self.interrupted = self.pending().0 != 0;
         (code as c_int, consumed)

@@ -474,6 +474,26 @@ fn the_bits_of_the_last_byte_are_counted() {
     }
 }
 
+/// A stream that was asked to end, and had no room to begin, is not ended.
+#[test]
+fn an_end_that_did_not_begin_is_an_unfinished_stream() {
+    for (room, code) in [(5, Z_DATA_ERROR), (6, Z_DATA_ERROR), (1000, Z_OK)] {
+        let (parameters, window_bits) = parameters(Wrapper::Gzip, 6, 13, 0);
+        let mut stream = Deflate::new(Fake::new(1), parameters);
+        let mut stock = StockDeflate::new((6, window_bits, 8, 0));
+        let (input, mut few) = ([b'x'; 100], [0; 1000]);
+        assert_eq!(stream.deflate(&mut Io::from_slices(&[], &mut few[..5]), Z_NO_FLUSH), Z_OK);
+        assert_eq!(stock.deflate(&[], &mut few[..5], Z_NO_FLUSH).0, Z_OK);
+        // Two bits more than a byte wait: an empty block.
+        assert_eq!((stream.prime(10, 2), stock.prime(10, 2)), (Z_OK, Z_OK));
+        let mut io = Io::from_slices(&input, &mut few[..room]);
+        let ended = stream.deflate(&mut io, Z_FINISH);
+        assert_eq!(ended, stock.deflate(&input, &mut few[..room], Z_FINISH).0, "{room}");
+        assert_eq!(stream.end(), code, "{room}");
+        assert_eq!(stock.end(), code, "stock, {room}");
+    }
+}
+
 /// A short stream whose input comes with its end is done by the engine for whole buffers, at every level, in whatever room, and
 /// what its `z_stream` says afterwards is what stock zlib's says.
 #[test]
