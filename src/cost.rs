@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Algorithm;
+use crate::average::Average;
 use crate::queue::spin::Habit;
 use crate::request::cipher::Direction;
 
@@ -18,8 +19,6 @@ use crate::request::cipher::Direction;
 /// of it.
 const KINDS: usize = Algorithm::ALL.len() * 2;
 const CLASSES: usize = KINDS + 7 * 32;
-/// Weight of a new value: 1/8.
-const SHIFT: u32 = 3;
 /// Device answers before software is measured for comparison; for compression one is enough.
 const SETTLED: u32 = 8;
 /// How long a device's time is believed when it speaks against the device.
@@ -69,13 +68,12 @@ pub(crate) struct Costs {
     start: Instant,
 }
 
-/// Nanoseconds; 0: not measured.
 #[derive(Debug, Default)]
 struct Cell {
-    hardware: AtomicU64,
+    hardware: Average<3>,
     /// Milliseconds since the start.
     hardware_at: AtomicU64,
-    software: AtomicU64,
+    software: Average<3>,
     turns: AtomicU32,
     habit: Habit,
 }
@@ -86,11 +84,11 @@ impl Costs {
     }
 
     pub(crate) fn hardware(&self, class: Class) -> Option<Duration> {
-        read(&self.cells.get(class.0)?.hardware)
+        self.cells.get(class.0)?.hardware.read()
     }
 
     pub(crate) fn software(&self, class: Class) -> Option<Duration> {
-        read(&self.cells.get(class.0)?.software)
+        self.cells.get(class.0)?.software.read()
     }
 
     /// Whether looking for the answers of this kind pays.
@@ -106,7 +104,7 @@ impl Costs {
         let now = self.clock();
         let fresh = |cell: &Cell| {
             let age = now.saturating_sub(cell.hardware_at.load(Ordering::Relaxed));
-            if u128::from(age) < BELIEVED.as_millis() { read(&cell.hardware) } else { None }
+            if u128::from(age) < BELIEVED.as_millis() { cell.hardware.read() } else { None }
         };
         let (took, from, to) = self.nearest(class, fresh)?;
         Some(if from > to { took / (1 << (from - to)) } else { took })
@@ -117,7 +115,7 @@ impl Costs {
         if class.size().is_none() {
             return self.software(class);
         }
-        let (took, from, to) = self.nearest(class, |cell| read(&cell.software))?;
+        let (took, from, to) = self.nearest(class, |cell| cell.software.read())?;
         Some(if from > to { took / (1 << (from - to)) } else { took.saturating_mul(1 << (to - from)) })
     }
 
@@ -144,14 +142,14 @@ impl Costs {
 
     pub(crate) fn note_hardware(&self, class: Class, took: Duration) {
         if let Some(cell) = self.cells.get(class.0) {
-            note(&cell.hardware, took);
+            cell.hardware.note(took);
             cell.hardware_at.store(self.clock(), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn note_software(&self, class: Class, took: Duration) {
         if let Some(cell) = self.cells.get(class.0) {
-            note(&cell.software, took);
+            cell.software.note(took);
         }
     }
 
@@ -165,20 +163,6 @@ impl Costs {
         }
         turn % EXPLORE == SETTLED
     }
-}
-
-fn read(cell: &AtomicU64) -> Option<Duration> {
-    match cell.load(Ordering::Relaxed) {
-        0 => None,
-        nanos => Some(Duration::from_nanos(nanos)),
-    }
-}
-
-fn note(cell: &AtomicU64, took: Duration) {
-    let new = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX >> SHIFT).clamp(1, u64::MAX >> SHIFT);
-    let old = cell.load(Ordering::Relaxed);
-    let next = if old == 0 { new } else { old - (old >> SHIFT) + (new >> SHIFT) };
-    cell.store(next.max(1), Ordering::Relaxed);
 }
 
 #[cfg(test)]

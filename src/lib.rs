@@ -25,6 +25,7 @@ pub mod route;
 pub mod secret;
 pub mod stats;
 
+mod average;
 mod cost;
 mod descriptor;
 mod engine;

@@ -382,8 +382,8 @@ impl Pool {
         }
     }
 
-    /// There was no device at the last look, and the next one is not due. What most requests of a machine without devices
-    /// ask: it costs a few nanoseconds.
+    /// There was no device at the last look, and the next one is not due. What every request of a machine without devices
+    /// asks, so it reads two words and the coarse clock.
     pub(crate) fn is_empty(&self) -> bool {
         let next_look_ms = self.next_look_ms.load(Ordering::Acquire);
         if next_look_ms == 0 || self.any.load(Ordering::Acquire) {

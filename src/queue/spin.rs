@@ -7,18 +7,17 @@
 //!
 //! All values are hints that steer time alone: relaxed, and std's own, so that the model checker does not follow them.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::wait::thread_time;
+use crate::average::Average;
 
 /// What a sleep is taken to cost until one was measured.
 const UNMEASURED: Duration = Duration::from_micros(20);
 /// The first sleeps are measured, then one in this many: asking for the time costs a system call.
 const MEASURED_FIRST: u32 = 4;
 const MEASURED_ONE_IN: u32 = 32;
-/// Weight of a new measurement: 1/4.
-const SHIFT: u32 = 2;
 /// In vain so many times in a row, and a look is taken once in 2^6 requests.
 const MOST_IN_VAIN: u32 = 6;
 
@@ -60,18 +59,14 @@ impl Habit {
 /// Processor time that one sleep takes, from asking for the event to being awake again: a moving average.
 #[derive(Debug, Default)]
 pub(crate) struct SleepCost {
-    /// Nanoseconds; 0: not measured.
-    nanos: AtomicU64,
+    average: Average<2>,
     sleeps: AtomicU32,
 }
 
 impl SleepCost {
     /// How long looking can pay: as long as a sleep costs, `most` at the longest.
     fn worth(&self, most: Duration) -> Duration {
-        match self.nanos.load(Ordering::Relaxed) {
-            0 => UNMEASURED.min(most),
-            nanos => Duration::from_nanos(nanos).min(most),
-        }
+        self.average.read().unwrap_or(UNMEASURED).min(most)
     }
 
     /// Before a sleep: the thread's processor time, when this one shall be measured.
@@ -83,17 +78,8 @@ impl SleepCost {
     /// After the sleep that `begin` gave.
     pub(crate) fn end(&self, begin: Option<Duration>) {
         if let Some((begin, end)) = begin.and_then(|begin| Some((begin, thread_time()?))) {
-            self.note(end.saturating_sub(begin));
+            self.average.note(end.saturating_sub(begin));
         }
-    }
-
-    fn note(&self, took: Duration) {
-        let new = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX >> SHIFT).clamp(1, u64::MAX >> SHIFT);
-        let next = match self.nanos.load(Ordering::Relaxed) {
-            0 => new,
-            old => old - (old >> SHIFT) + (new >> SHIFT),
-        };
-        self.nanos.store(next.max(1), Ordering::Relaxed);
     }
 }
 
@@ -124,11 +110,11 @@ mod tests {
         let (habit, cost) = (Habit::default(), SleepCost::default());
         assert_eq!(spin_time(&habit, &cost, MOST, 2), us(20), "nothing measured");
         assert_eq!(spin_time(&habit, &cost, us(5), 2), us(5));
-        cost.note(us(48));
+        cost.average.note(us(48));
         assert_eq!(spin_time(&habit, &cost, MOST, 2), us(48));
-        cost.note(us(8));
+        cost.average.note(us(8));
         assert_eq!(spin_time(&habit, &cost, MOST, 2), us(38), "a moving average");
-        cost.note(Duration::MAX);
+        cost.average.note(Duration::MAX);
         assert_eq!(spin_time(&habit, &cost, MOST, 2), MOST);
         assert_eq!(spin_time(&habit, &cost, MOST, 1), Duration::ZERO, "one CPU");
         assert_eq!(spin_time(&habit, &cost, Duration::ZERO, 2), Duration::ZERO, "switched off");
@@ -165,7 +151,7 @@ mod tests {
         let begin = thread_time();
         assert!(begin.is_some());
         cost.end(begin);
-        assert_ne!(cost.nanos.load(Ordering::Relaxed), 0);
+        assert!(cost.average.read().is_some());
         cost.end(Some(Duration::MAX));
         assert!(
             cost.worth(Duration::MAX) < Duration::from_secs(10),

@@ -59,6 +59,7 @@ fn small_requests_stay_in_software_under_auto() {
 fn auto_leaves_a_slow_device_alone_and_tries_it_again_now_and_then() {
     let lab = Lab::new(vec![hpre()]);
     lab.behave(|device, mut submission, class| {
+        // How slow the device is; nothing is synchronised by it.
         std::thread::sleep(Duration::from_millis(2));
         model::serve(&mut submission.descriptor, class);
         device.complete(submission.slot, &submission.descriptor);

@@ -63,7 +63,11 @@ fn data_type(bytes: &[u8]) -> c_int {
 /// Bits used of the last byte of `plain`, compressed at `level`. Done again, for the library does not tell and few ask: 8, which
 /// is always safe to append after, when there is no memory for it.
 pub(super) fn bits_used(plain: &[u8], level: c_int) -> c_int {
-    let (mut packed, mut room) = (Vec::new(), vec![0; plain.len() + 1]);
+    let (mut packed, mut room) = (Vec::new(), Vec::new());
+    if room.try_reserve_exact(plain.len() + 1).is_err() {
+        return 8;
+    }
+    room.resize(plain.len() + 1, 0);
     let Ok(mut decoder) = Inflater::new(-15) else { return 8 };
     if !whole::compress_raw(level, plain, bound::of_compress(plain.len()), &mut packed) {
         return 8;
