@@ -112,6 +112,8 @@ struct Completions<P> {
     asleep: bool,
     /// Completions consumed since the last `poll()`.
     since_poll: u16,
+    /// The last answer that a leader slept for was announced, not found by looking.
+    announces: bool,
 }
 
 /// Longest sleep on a slot's word.
@@ -121,7 +123,12 @@ impl<P: Port, F: Reportable> Desk<P, F> {
     /// A desk for `count` requests at a time; `last_generation`: see [`Slots::with_generations`].
     pub(crate) fn new(port: P, count: u16, last_generation: u16) -> Self {
         Self {
-            completions: Mutex::new(Completions { port: Some(port), asleep: false, since_poll: 0 }),
+            completions: Mutex::new(Completions {
+                port: Some(port),
+                asleep: false,
+                since_poll: 0,
+                announces: false,
+            }),
             slots: Slots::with_generations(count, last_generation),
             turns: Turns::new(),
             sleep_cost: SleepCost::default(),
@@ -254,13 +261,21 @@ impl<P: Port, F: Reportable> Desk<P, F> {
     /// Sleeps in `poll()` and consumes for everyone until this thread's own request is answered, given up or lost.
     fn lead(&self, ticket: &Ticket, timing: &Timing<'_>, end: Instant) {
         let mut in_vain = 0;
+        let mut announced = None;
         loop {
-            let begin;
-            let sleeper = {
+            let (begin, remaining);
+            let (sleeper, announces) = {
                 let mut completions = lock(&self.completions);
                 completions.asleep = false;
                 self.drain(&mut completions);
-                if self.over(ticket) || Instant::now() >= end {
+                if let (Some(announced), 1..) = (announced, completions.since_poll) {
+                    completions.announces = announced;
+                }
+                if self.over(ticket) {
+                    return;
+                }
+                remaining = end.saturating_duration_since(Instant::now());
+                if remaining.is_zero() {
                     return;
                 }
                 let Some(port) = completions.port.as_mut() else { return };
@@ -272,11 +287,12 @@ impl<P: Port, F: Reportable> Desk<P, F> {
                 let sleeper = port.sleeper();
                 completions.asleep = true;
                 completions.since_poll = 0;
-                sleeper
+                (sleeper, completions.announces)
             };
-            let remaining = end.saturating_duration_since(Instant::now());
-            let slept = sleeper.sleep(poll_time(timing.expected, in_vain, remaining, timing.sleep_min));
+            let time = poll_time(timing.expected, in_vain, remaining, timing.sleep_min, announces);
+            let slept = sleeper.sleep(time);
             self.sleep_cost.end(begin);
+            announced = slept.ok();
             match slept {
                 Ok(true) => in_vain = 0,
                 Ok(false) => in_vain = in_vain.saturating_add(1),
@@ -321,6 +337,108 @@ impl<P: Port, F: Reportable> Drop for Turn<'_, P, F> {
         if let Some(next) = self.0.turns.leave() {
             self.0.slots.nudge(next);
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex as Shared};
+
+    /// What one sleep brings: an event or not, an answer or not.
+    type Sleep = (bool, bool);
+
+    /// A device that answers whoever sleeps on it, as told, and notes for how long he would have slept.
+    #[derive(Clone, Default)]
+    struct Scripted(Arc<Shared<Script>>);
+
+    #[derive(Default)]
+    struct Script {
+        sleeps: std::collections::VecDeque<Sleep>,
+        times_ms: Vec<u128>,
+        outstanding: Option<Arrival>,
+        arrived: Option<Arrival>,
+    }
+
+    impl Port for Scripted {
+        type Sleeper = Self;
+
+        fn consume(&mut self) -> Result<Option<Arrival>, Death> {
+            Ok(lock(&self.0).arrived.take())
+        }
+
+        fn report(&self) -> &[u8] {
+            &[]
+        }
+
+        fn arm(&mut self) -> bool {
+            false
+        }
+
+        fn sleeper(&self) -> Self {
+            self.clone()
+        }
+
+        fn lap(&self) -> u16 {
+            512
+        }
+    }
+
+    impl Sleeper for Scripted {
+        fn sleep(&self, timeout: Duration) -> Result<bool, Death> {
+            let mut script = lock(&self.0);
+            script.times_ms.push(timeout.as_millis());
+            let (event, answer) = script.sleeps.pop_front().unwrap();
+            if answer {
+                script.arrived = script.outstanding.take();
+            }
+            Ok(event)
+        }
+    }
+
+    struct Parcel;
+
+    impl Reportable for Parcel {
+        fn store(&mut self, _report: &[u8]) {}
+    }
+
+    /// Time-outs in milliseconds of the sleeps that one request after the other took.
+    fn sleeps(script: &[Sleep]) -> Vec<u128> {
+        let port = Scripted::default();
+        lock(&port.0).sleeps.extend(script);
+        let desk = Desk::new(port.clone(), 1, u16::MAX);
+        let timing = Timing {
+            expected: None,
+            habit: None,
+            deadline: Duration::from_secs(1000),
+            spin_max: Duration::ZERO,
+            sleep_min: Duration::from_millis(1),
+            cpus: 2,
+        };
+        for _ in script.iter().filter(|(_, answer)| *answer) {
+            let ticket = desk.slots.reserve().unwrap();
+            desk.slots.fill(&ticket, Parcel, 0);
+            lock(&port.0).outstanding = Some(Arrival { tag: Some(ticket.tag()), ring_slot: 0 });
+            assert!(desk.wait(&ticket, &timing).is_ok());
+        }
+        let script = lock(&port.0);
+        script.times_ms.clone()
+    }
+
+    #[test]
+    fn who_is_woken_sleeps_without_a_short_time_out() {
+        assert_eq!(sleeps(&[(true, true), (true, true), (true, true)]), [1, 10, 10]);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_announced_shortens_the_next_sleep() {
+        assert_eq!(sleeps(&[(true, true), (false, true), (true, true), (true, true)]), [1, 10, 1, 10]);
+    }
+
+    #[test]
+    fn an_event_without_an_answer_says_nothing() {
+        assert_eq!(sleeps(&[(true, false), (false, false), (false, true), (true, true)]), [1, 1, 2, 1]);
     }
 }
 

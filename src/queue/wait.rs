@@ -14,6 +14,9 @@ use super::sync::{Mutex, lock};
 
 /// Longest sleep in `poll()`: a stopped device is noticed this soon even if nothing wakes the sleeper.
 const POLL_LIMIT: Duration = Duration::from_millis(50);
+/// Shortest time-out on a queue that announces its answers. Nobody waits for it to end; but a timer due before the kernel's
+/// next tick (1 to 10 ms) is programmed into the processor and taken back at every sleep, which costs 5 µs and more.
+const ANNOUNCED_LEAST: Duration = Duration::from_millis(10);
 
 /// States of a slot's word.
 const PENDING: u32 = 0;
@@ -178,14 +181,16 @@ impl Turns {
 }
 
 /// Time-out of one `poll()`: about twice the expected latency, at least `least`, doubling with each one that passed in
-/// vain up to [`POLL_LIMIT`], and not past the request's `remaining` time.
+/// vain up to [`POLL_LIMIT`], and not past the request's `remaining` time. `announces`: the queue wakes who sleeps on it.
 pub(crate) fn poll_time(
     expected: Option<Duration>,
     in_vain: u32,
     remaining: Duration,
     least: Duration,
+    announces: bool,
 ) -> Duration {
-    let first = (expected.unwrap_or_default() * 2).max(least);
+    let shortest = if announces { least.max(ANNOUNCED_LEAST) } else { least };
+    let first = (expected.unwrap_or_default() * 2).max(shortest);
     let longer = first.saturating_mul(1 << in_vain.min(6));
     longer.min(POLL_LIMIT.max(least)).min(remaining.max(least))
 }
@@ -304,14 +309,19 @@ mod tests {
     #[test]
     fn poll_time_outs_double_within_bounds() {
         let ms = Duration::from_millis;
-        assert_eq!(poll_time(None, 0, LONG, ms(1)), ms(1));
-        assert_eq!(poll_time(Some(ms(3)), 0, LONG, ms(1)), ms(6));
-        assert_eq!(poll_time(Some(ms(3)), 2, LONG, ms(1)), ms(24));
-        assert_eq!(poll_time(Some(ms(3)), 40, LONG, ms(1)), ms(50));
-        assert_eq!(poll_time(Some(ms(900)), 0, LONG, ms(1)), ms(50), "a dead device is seen soon");
-        assert_eq!(poll_time(Some(ms(20)), 0, ms(3), ms(1)), ms(3));
-        assert_eq!(poll_time(None, 0, Duration::ZERO, ms(1)), ms(1));
-        assert_eq!(poll_time(None, 0, LONG, ms(500)), ms(500), "as configured");
+        assert_eq!(poll_time(None, 0, LONG, ms(1), false), ms(1));
+        assert_eq!(poll_time(Some(ms(3)), 0, LONG, ms(1), false), ms(6));
+        assert_eq!(poll_time(Some(ms(3)), 2, LONG, ms(1), false), ms(24));
+        assert_eq!(poll_time(Some(ms(3)), 40, LONG, ms(1), false), ms(50));
+        assert_eq!(poll_time(Some(ms(900)), 0, LONG, ms(1), false), ms(50), "a dead device is seen soon");
+        assert_eq!(poll_time(Some(ms(20)), 0, ms(3), ms(1), false), ms(3));
+        assert_eq!(poll_time(None, 0, Duration::ZERO, ms(1), false), ms(1));
+        assert_eq!(poll_time(None, 0, LONG, ms(500), false), ms(500), "as configured");
+        assert_eq!(poll_time(None, 0, LONG, ms(1), true), ms(10), "past the next tick");
+        assert_eq!(poll_time(Some(ms(9)), 1, LONG, ms(1), true), ms(36));
+        assert_eq!(poll_time(None, 9, LONG, ms(1), true), ms(50));
+        assert_eq!(poll_time(None, 0, ms(4), ms(1), true), ms(4));
+        assert_eq!(poll_time(None, 0, LONG, ms(500), true), ms(500));
     }
 
     #[test]

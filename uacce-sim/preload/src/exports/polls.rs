@@ -30,19 +30,26 @@ unsafe fn wait(
     if ranges::never() || descriptors.is_null() || len == 0 {
         return go(whole);
     }
-    // One of them is enough to look closer.
     let device = |descriptor: &pollfd| {
         if descriptor.events & READABLE == 0 { None } else { Poll::of(descriptor.fd) }
     };
-    // SAFETY: the caller's promise; only read here, and not kept over the real call.
-    let any =
-        |test: &dyn Fn(&pollfd) -> bool| unsafe { (0..len).any(|index| test(&*descriptors.add(index))) };
-    if !any(&|descriptor| device(descriptor).is_some()) {
-        return go(whole);
-    }
+    // Whether a device is among them, and whether one has something to report. Asked anew after each real call: the
+    // program may have closed or mapped something meanwhile.
+    let look = || {
+        let mut found = None;
+        for index in 0..len {
+            // SAFETY: the caller's promise; only read here, and not kept over the real call.
+            let Some(poll) = device(unsafe { &*descriptors.add(index) }) else { continue };
+            if poll.is_ready() {
+                return Some(true);
+            }
+            found = Some(false);
+        }
+        found
+    };
+    let Some(mut waiting) = look() else { return go(whole) };
     let end = limit.map(|limit| now().saturating_add(nanoseconds(limit)));
     loop {
-        let waiting = any(&|descriptor| device(descriptor).is_some_and(|poll| poll.is_ready()));
         let left = end.map(|end| end.saturating_sub(now()).max(0));
         let left = if waiting { Some(0) } else { left };
         let left = left.map(|left| timespec { tv_sec: left / SECOND_NS, tv_nsec: left % SECOND_NS });
@@ -69,6 +76,7 @@ unsafe fn wait(
         if result > 0 || over || end.is_some_and(|end| now() >= end) {
             return result;
         }
+        waiting = look().unwrap_or(false);
     }
 }
 

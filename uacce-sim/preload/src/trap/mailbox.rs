@@ -138,14 +138,13 @@ unsafe fn ring(range: &Range, control: Control, doorbell: usize, word: u64) {
     }
 }
 
-/// Takes an unread readiness token out of the socket.
+/// Takes an unread readiness token out of the socket, by whichever of its descriptors is left.
 ///
 /// # Safety
 /// The control page is mapped.
 pub(super) unsafe fn drain(range: &Range, control: Control) {
     // SAFETY: the control page is mapped.
-    let token = unsafe { control.word(control::TOKEN) };
-    if token.load(Ordering::Relaxed) == 0 || token.swap(0, Ordering::AcqRel) == 0 {
+    if !unsafe { take_token(control) } {
         return;
     }
     let (mut descriptor, inode) = range.descriptor();
@@ -154,6 +153,31 @@ pub(super) unsafe fn drain(range: &Range, control: Control) {
         descriptor = (0..DUPLICATES).find(|other| inode_of(*other) == Some(inode)).unwrap_or(-1);
         range.set_descriptor(descriptor);
     }
+    receive(descriptor);
+}
+
+/// The same where `descriptor` was just found to be one of the socket's.
+///
+/// # Safety
+/// The control page is mapped.
+pub(super) unsafe fn drain_by(descriptor: i32, control: Control) {
+    // SAFETY: the control page is mapped.
+    if unsafe { take_token(control) } {
+        receive(descriptor);
+    }
+}
+
+/// Whether there was a token; it is this caller's to read now.
+///
+/// # Safety
+/// The control page is mapped.
+unsafe fn take_token(control: Control) -> bool {
+    // SAFETY: the control page is mapped.
+    let token = unsafe { control.word(control::TOKEN) };
+    token.load(Ordering::Relaxed) != 0 && token.swap(0, Ordering::AcqRel) != 0
+}
+
+fn receive(descriptor: i32) {
     if descriptor < 0 {
         return;
     }

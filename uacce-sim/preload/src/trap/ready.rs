@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads memory shared with the daemon")]
 #![cfg_attr(test, allow(dead_code))]
 
-use super::mailbox::{Control, drain, inode_of};
+use super::mailbox::{Control, drain_by, inode_of};
 use crate::ranges::{self, Range};
 use core::sync::atomic::Ordering;
 use uacce_sim_protocol::control;
@@ -13,6 +13,7 @@ const DEPTH: u64 = 1024;
 /// A simulated device whose readiness is its kernel's to tell.
 pub(crate) struct Poll {
     range: &'static Range,
+    descriptor: i32,
     rule: u32,
 }
 
@@ -23,7 +24,7 @@ impl Poll {
         let page = Control(range.control());
         // SAFETY: the range is in the table, so its control page is mapped.
         let rule = unsafe { page.word(control::READINESS) }.load(Ordering::Relaxed);
-        (rule != control::READY_TOKEN).then_some(Self { range, rule })
+        (rule != control::READY_TOKEN).then_some(Self { range, descriptor, rule })
     }
 
     fn control(&self) -> Control {
@@ -65,7 +66,7 @@ impl Poll {
         // The token first: whatever completes after this look sends another.
         // SAFETY: the control page is mapped.
         unsafe {
-            drain(self.range, page);
+            drain_by(self.descriptor, page);
             if page.word(control::GONE).load(Ordering::Relaxed) != 0 {
                 return false;
             }
