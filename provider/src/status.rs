@@ -17,11 +17,15 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 };
 
 /// What was built, for bug reports.
-const BUILD: &CStr = match CStr::from_bytes_with_nul(
-    concat!("warpdrive ", env!("CARGO_PKG_VERSION"), ", Kunpeng accelerator queues\0").as_bytes(),
-) {
-    Ok(build) => build,
-    Err(_) => c"",
+const BUILD: &CStr = if cfg!(warpdrive_unverified) {
+    c"warpdrive, RSA ANSWERS UNVERIFIED: for measurements only"
+} else {
+    match CStr::from_bytes_with_nul(
+        concat!("warpdrive ", env!("CARGO_PKG_VERSION"), ", Kunpeng accelerator queues\0").as_bytes(),
+    ) {
+        Ok(build) => build,
+        Err(_) => c"",
+    }
 };
 
 /// Answers what is asked and leaves the rest alone. False when a place does not fit its answer.
