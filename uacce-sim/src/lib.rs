@@ -31,6 +31,7 @@ pub mod queue;
 pub mod reserved;
 pub mod run;
 pub mod serve;
+pub mod spin;
 pub mod sysfs;
 pub mod top;
 pub mod trace;

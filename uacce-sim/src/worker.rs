@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use crate::os::client::{ClientMemory, ClientSpace};
 use crate::os::process::precise_sleeps;
 use crate::os::region::Region;
 use crate::os::socket;
+use crate::spin::{self, Spin};
 use crate::trace::record::Kind as Recorded;
 use crate::trouble::{self, Line, Trouble};
 
@@ -189,7 +190,7 @@ impl Serving {
 
     fn run(mut self) {
         precise_sleeps();
-        BUSY.fetch_add(1, Ordering::Relaxed);
+        spin::awake();
         self.plan.line.set_started(true);
         loop {
             match self.turn() {
@@ -199,7 +200,7 @@ impl Serving {
             }
         }
         self.plan.line.set_started(false);
-        BUSY.fetch_sub(1, Ordering::Relaxed);
+        spin::asleep();
     }
 
     /// Does what is to be done next.
@@ -514,7 +515,7 @@ impl Serving {
             (polled && doorbell.word64(offset).load(Ordering::Relaxed) != NOT_RUNG)
                 || doorbell.word32(at + control::SEQUENCE).load(Ordering::Relaxed) != sequence
         };
-        let processor_free = BUSY.load(Ordering::Relaxed) < processors() && !is_crowded();
+        let processor_free = spin::processor_is_free();
         if processor_free {
             let limit = left();
             // Timers are late by as much as this: a completion that is near is not slept for.
@@ -528,14 +529,14 @@ impl Serving {
         }
         let limit = if processor_free { left().saturating_sub(APPROACH) } else { left() };
         let before = Instant::now();
-        BUSY.fetch_sub(1, Ordering::Relaxed);
+        spin::asleep();
         let sleeping = doorbell.word32(control + control::SLEEPING);
         sleeping.store(1, Ordering::SeqCst);
         // The kernel compares the sequence once more: a doorbell after our look makes the wait return at once.
         let limit = if polled { self.spin.pause().min(limit) } else { limit };
         doorbell.wait(control + control::SEQUENCE, sequence, limit);
         sleeping.store(0, Ordering::SeqCst);
-        BUSY.fetch_add(1, Ordering::Relaxed);
+        spin::awake();
         self.spin.slept(before.elapsed(), rung());
     }
 
@@ -545,67 +546,6 @@ impl Serving {
 
     fn control64(&self, offset: usize) -> u64 {
         self.plan.doorbell.word64(self.plan.control + offset).load(Ordering::Acquire)
-    }
-}
-
-/// Spins only where it pays: while recent waits were short, and never when something else could use the processor.
-struct Spin {
-    longest: Duration,
-    /// Spins that may still fail before sleeping at once.
-    credit: u8,
-    /// How long a worker that must poll rests between two looks.
-    rest: Duration,
-}
-
-impl Spin {
-    fn new(longest: Duration) -> Self {
-        Self { longest, credit: MAX_CREDIT, rest: SHORTEST_REST }
-    }
-
-    /// Spins at most `limit`; true when `rung` became true.
-    fn until(&mut self, limit: Duration, rung: impl Fn() -> bool) -> bool {
-        if self.credit == 0 || self.longest.is_zero() {
-            return false;
-        }
-        let end = Instant::now() + self.longest.min(limit);
-        loop {
-            for _ in 0..16 {
-                if rung() {
-                    self.credit = MAX_CREDIT;
-                    self.rest = SHORTEST_REST;
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            if Instant::now() >= end {
-                self.credit -= 1;
-                return false;
-            }
-        }
-    }
-
-    /// Spins for all of `time`, or until `rung` is true.
-    fn for_time(time: Duration, rung: impl Fn() -> bool) {
-        let end = Instant::now() + time;
-        while !rung() && Instant::now() < end {
-            std::hint::spin_loop();
-        }
-    }
-
-    /// A sleep ended: a short one says that spinning would have been right.
-    fn slept(&mut self, time: Duration, rung: bool) {
-        if rung {
-            self.rest = SHORTEST_REST;
-            if time <= self.longest * 2 {
-                self.credit = MAX_CREDIT;
-            }
-        } else {
-            self.rest = (self.rest * 2).min(LONGEST_REST);
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        self.rest
     }
 }
 
@@ -653,50 +593,19 @@ fn changed_words(before: &[u8], after: &[u8]) -> Vec<(usize, u32)> {
         .collect()
 }
 
-/// Whether more threads want to run than there are processors, on the whole machine; looked at now and then.
-fn is_crowded() -> bool {
-    static LOOK: parking_lot::Mutex<Option<(Instant, bool)>> = parking_lot::Mutex::new(None);
-    // Another worker is looking: its answer comes too late for this wait.
-    let Some(mut look) = LOOK.try_lock() else { return false };
-    if let Some((when, crowded)) = *look {
-        if when.elapsed() < CROWD_PERIOD {
-            return crowded;
-        }
-    }
-    // "0.20 0.18 0.12 1/80 11206": the fourth field counts the runnable threads, us among them.
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let runnable = load.split([' ', '/']).nth(3).and_then(|count| count.parse().ok()).unwrap_or(0usize);
-    let crowded = runnable > processors();
-    *look = Some((Instant::now(), crowded));
-    crowded
-}
-
-fn processors() -> usize {
-    static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, Into::into))
-}
-
-/// Workers not asleep, in the whole daemon.
-static BUSY: AtomicUsize = AtomicUsize::new(0);
-
 const RUNNING: u8 = 0;
 const DRAIN: u8 = 1;
 const ABANDON: u8 = 2;
 /// No client writes this doorbell: its random field is not 0.
 const NOT_RUNG: u64 = u64::MAX;
-const MAX_CREDIT: u8 = 4;
 const MAX_DESCRIPTOR_LEN: usize = 128;
 const STACK_LEN: usize = 512 << 10;
 /// A sleeping worker looks up this often even if nobody wakes it: a client may scribble over the futex word.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
-/// How long one look at the machine's load counts.
-const CROWD_PERIOD: Duration = Duration::from_millis(20);
 /// The last part of the way to a completion that is not due yet.
 const APPROACH: Duration = Duration::from_micros(60);
 /// How long a descriptor lies unchanged before it is taken without a doorbell.
 const SETTLED: Duration = Duration::from_micros(20);
-const SHORTEST_REST: Duration = Duration::from_micros(20);
-const LONGEST_REST: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -712,18 +621,5 @@ mod tests {
             changed_words(&before, &after),
             [(4, u32::from_ne_bytes([0, 1, 0, 0])), (12, u32::from_ne_bytes([2, 0, 0, 0]))]
         );
-    }
-
-    #[test]
-    fn spinning_stops_when_it_never_pays() {
-        let mut spin = Spin::new(Duration::from_micros(1));
-        for _ in 0..MAX_CREDIT {
-            assert!(!spin.until(Duration::from_secs(1), || false));
-        }
-        assert_eq!(spin.credit, 0);
-        spin.slept(Duration::from_secs(1), true);
-        assert_eq!(spin.credit, 0);
-        spin.slept(Duration::from_micros(1), true);
-        assert_eq!(spin.credit, MAX_CREDIT);
     }
 }
