@@ -66,6 +66,23 @@ impl TagPlace {
         }
     }
 
+    /// Whether the device has written into this descriptor since it was submitted. A completion that names one which it has
+    /// not must be believed in nothing: the request's memory is still the device's.
+    pub(crate) fn is_processed(self, completed: &[u8]) -> bool {
+        let field = |index| dword(completed, index).unwrap_or(0);
+        match self {
+            // `done` in bits 31:30, submitted as 1 (`hpre §1`).
+            Self::Hpre => field(0) >> 30 != 1,
+            // `done`, bit 0 of the 16 bits at byte 112 (`sec §4`).
+            Self::SecType2 | Self::SecType3 => field(28) & 1 != 0,
+            // Every answer has consumed, produced or a status; but for a request without input, which may have found nothing
+            // to do (`zip §2.7`), and then looks as it was submitted.
+            Self::ZipType0 | Self::ZipType3 => {
+                [0, 1, 3].into_iter().any(|index| field(index) != 0) || field(4) == 0
+            }
+        }
+    }
+
     /// The tag of a completed descriptor; `None` when it cannot be one of ours.
     pub(crate) fn read(self, completed: &[u8]) -> Option<u32> {
         match self {
@@ -116,6 +133,34 @@ mod tests {
         assert_eq!(TagPlace::Hpre.read(&bytes), Some(7));
         set_dword(&mut bytes, 9, 1);
         assert_eq!(TagPlace::Hpre.read(&bytes), None);
+    }
+
+    #[test]
+    fn a_descriptor_as_it_was_submitted_is_not_processed() {
+        let mut bytes = [0; MAX_LEN_BYTES];
+        set_dword(&mut bytes, 0, 0x4000_0001);
+        assert!(!TagPlace::Hpre.is_processed(&bytes));
+        set_dword(&mut bytes, 0, 0xc000_0001);
+        assert!(TagPlace::Hpre.is_processed(&bytes));
+
+        for place in [TagPlace::SecType2, TagPlace::SecType3] {
+            assert!(!place.is_processed(&[0; MAX_LEN_BYTES]));
+            let mut bytes = [0; MAX_LEN_BYTES];
+            set_dword(&mut bytes, 28, 0x0101);
+            assert!(place.is_processed(&bytes));
+        }
+
+        for place in [TagPlace::ZipType0, TagPlace::ZipType3] {
+            let mut submitted = [0; MAX_LEN_BYTES];
+            assert!(place.is_processed(&submitted), "without input there may be nothing to do");
+            set_dword(&mut submitted, 4, 1000);
+            assert!(!place.is_processed(&submitted));
+            for index in [0, 1, 3] {
+                let mut bytes = submitted;
+                set_dword(&mut bytes, index, 1);
+                assert!(place.is_processed(&bytes), "dword {index}");
+            }
+        }
     }
 
     #[test]

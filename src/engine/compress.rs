@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::hardware::{Ask, Core};
 use super::{Outcome, core};
 use crate::cost::Class;
+use crate::descriptor::Fault;
 use crate::descriptor::zip::{self, MAX_FLAT_LEN_BYTES};
 use crate::queue::SharedQueue;
 use crate::queue::inflight::Flight;
@@ -105,14 +106,20 @@ impl Core {
             return Err(Reason::Unsupported);
         }
         let (device, queue) = self.acquire(ask)?;
-        let flight = if lengths.iter().sum::<usize>() <= COPY_LIMIT {
+        let copied = lengths.iter().sum::<usize>() <= COPY_LIMIT;
+        let flight = if copied {
             self.fly(ask, &device, &queue, |device| Flight::inflate(body, device.form))?
         } else {
             let start = Instant::now();
             let answered = queue.run_direct(body, device.form, &self.timing(ask));
             self.arrived(ask, &device, &queue, start, answered)?
         };
-        let sizes = self.judged(ask, &device, &queue, flight.inflate_answer(body.output))?;
+        let answer = flight.inflate_answer(body.output);
+        if !copied && matches!(answer, Err(Fault::Impossible)) {
+            // A device that contradicts itself may still be at the caller's memory.
+            queue.close();
+        }
+        let sizes = self.judged(ask, &device, &queue, answer)?;
         let done = Inflated { consumed: sizes.consumed, produced: sizes.produced };
         if !body.output.get(..done.produced).is_some_and(|text| check(text, done)) {
             return Err(self.wrong(ask, &device));

@@ -73,6 +73,8 @@ impl Port for Completions {
         let report = self.report.get_mut(..self.tag_place.descriptor_len()).unwrap_or_default();
         match self.ring.consume(report) {
             Ok(None) => Ok(None),
+            // The entry names a request that is still out: nothing of this queue is given back before it is closed.
+            Ok(Some(_)) if !self.tag_place.is_processed(report) => Err(Death::Impossible),
             Ok(Some(completion)) => {
                 Ok(Some(Arrival { tag: self.tag_place.read(report), ring_slot: completion.slot }))
             }

@@ -102,6 +102,48 @@ fn a_caller_s_own_memory_comes_back_only_when_the_queue_is_closed() {
     assert_eq!(counts(&core, "inflate"), (0, only("time-out", 1)));
 }
 
+/// A completion that names a request which the device has not done: the memory is still the device's.
+#[test]
+fn what_was_never_processed_gives_no_memory_back_before_the_queue_is_closed() {
+    let lab = Lab::new(vec![zip_v3()]);
+    let core = impatient(&lab);
+    lab.behave(|device, submission, _| {
+        device.hold_stop(true);
+        device.complete(submission.slot, &submission.descriptor);
+    });
+    let done = AtomicBool::new(false);
+    let input = model::stored(&vec![3; 2_000_000], true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut output = vec![0; 2_000_000];
+            let body = InflateBody { input: &input, output: &mut output, wrapper: Wrapper::Raw };
+            let outcome = core.inflate(body, |_, _| true, |body| body.output.len());
+            assert_eq!(outcome, Outcome::Software(2_000_000));
+            done.store(true, Ordering::SeqCst);
+        });
+        wait_until(|| lab.devices().first().is_some_and(FakeDevice::put));
+        // The kernel still drains: the device may still write.
+        assert!(!done.load(Ordering::SeqCst));
+        lab.devices()[0].hold_stop(false);
+    });
+    assert_eq!(counts(&core, "inflate"), (0, only("device-error", 1)));
+
+    // Memory of the request's own stays in the table, and the queue in the pool until someone looks there.
+    lab.behave(|device, submission, _| {
+        device.complete(submission.slot, &submission.descriptor);
+    });
+    let text = Arc::new(vec![5; 70_000]);
+    let segment = DeflateSegment { input: Arc::clone(&text), window: Window::K32, checksum: None };
+    assert!(matches!(run(&core, &segment), Outcome::Software(())));
+    drop(segment);
+    assert_eq!(counts(&core, "deflate"), (0, only("device-error", 1)));
+    let queue_is_closed = lab.devices().iter().all(FakeDevice::put);
+    assert!(!queue_is_closed && Arc::strong_count(&text) == 2);
+    lab.behave_well();
+    wait_until(|| compress(&core, vec![1; 10]).is_some());
+    assert_eq!(Arc::strong_count(&text), 1);
+}
+
 #[test]
 fn a_stop_in_mid_load_leaves_every_caller_with_an_answer() {
     let lab = Lab::new(vec![hpre()]);
