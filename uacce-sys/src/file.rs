@@ -1,12 +1,12 @@
 //! The queue's file descriptor, which the host program may close or fork away behind our back.
 #![expect(
     unsafe_code,
-    reason = "fstat and close on a number that may no longer be ours; a table of numbers without a lock"
+    reason = "fcntl, fstat and close on numbers, which may no longer be ours; a table of them without a lock"
 )]
 
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -39,12 +39,14 @@ struct Identity {
 }
 
 impl QueueFile {
-    /// Takes over `file`, and its number from any older file of this process that had the same.
+    /// Takes over `file`, just opened, under a number of at least 3, and that number from any older file of this process
+    /// that had the same.
     ///
     /// # Errors
-    /// [`Error::Os`]: the file cannot be identified, or its number is 2^20 or more (`EMFILE`); it is closed.
+    /// [`Error::Os`]: the file cannot be moved or identified, or its number is 2^20 or more (`EMFILE`); it is closed.
     pub(crate) fn new(file: File) -> Result<Self, Error> {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let file = beyond_standard(file)?;
         let Some(owner) = owner(file.as_raw_fd()) else {
             return Err(Error::Os(std::io::Error::from_raw_os_error(libc::EMFILE)));
         };
@@ -105,6 +107,21 @@ impl Identity {
     }
 }
 
+/// Leaves 0, 1 and 2 to the host: a daemon that has closed its standard output opens its log next, and counts on getting
+/// number 1. What the kernel knows of a queue hangs on the open file, not on its number.
+fn beyond_standard(file: File) -> Result<File, Error> {
+    if file.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(file);
+    }
+    // SAFETY: makes a new number, and takes none but that of the open `file`.
+    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+    if fd < 0 {
+        return Err(Error::Os(std::io::Error::last_os_error()));
+    }
+    // SAFETY: the number just made, which nobody else has. `file` goes, and with it the number that was too low.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
 /// The word that says who owns the number `fd`; `None` for numbers that no process has by default (`fs.nr_open`).
 ///
 /// A table, because it needs no lock, which a forked child could find held: the child goes on with what it inherits.
@@ -139,7 +156,6 @@ const PARTS: usize = (1 << 20) / PART_LEN;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::FromRawFd;
 
     #[test]
     fn a_foreign_file_under_our_number_is_left_alone() {
@@ -211,6 +227,24 @@ mod tests {
             let gone = matches!(parents.number(), Err(Error::Gone));
             drop(parents);
             Some(same && gone && own.number().ok()? == fd)
+        }));
+    }
+
+    /// A daemon has closed its standard output and will open its log, which then gets number 1.
+    #[test]
+    fn the_standard_numbers_stay_free() {
+        assert!(in_child(|| {
+            for standard in 0..3 {
+                // SAFETY: a number that nothing in this child uses.
+                unsafe { libc::close(standard) };
+            }
+            let file = QueueFile::new(File::open("/dev/null").ok()?).ok()?;
+            let fd = file.number().ok()?;
+            // SAFETY: asks for a flag.
+            let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+            let free = (0..3).all(|standard| Identity::of(standard).is_none());
+            drop(file);
+            Some(fd >= 3 && flags == libc::FD_CLOEXEC && free && Identity::of(fd).is_none())
         }));
     }
 
