@@ -122,6 +122,7 @@ impl CompletionRing {
         }
         queue.shared().copy_out(layout.slot(slot), descriptor).ok_or(Error::Impossible)?;
         // After the copy: a device found faulty before this moment may have spoilt the answer.
+        barrier::after_copy();
         if queue.receive_disabled() {
             return Err(Error::Stopped);
         }
