@@ -316,14 +316,15 @@ impl<P: Port, F: Reportable> Desk<P, F> {
                     if !known {
                         self.die(Death::Impossible);
                     }
+                    // Not after the loop: a burst alone may be longer than a lap, and goes on as long as others submit.
+                    if *since_poll >= port.lap() {
+                        *since_poll = 0;
+                        if let Err(cause) = port.sleeper().sleep(Duration::ZERO) {
+                            self.die(cause);
+                        }
+                    }
                 }
                 Err(cause) => self.die(cause),
-            }
-        }
-        if *since_poll >= port.lap() {
-            *since_poll = 0;
-            if let Err(cause) = port.sleeper().sleep(Duration::ZERO) {
-                self.die(cause);
             }
         }
     }
@@ -424,6 +425,56 @@ mod tests {
         }
         let script = lock(&port.0);
         script.times_ms.clone()
+    }
+
+    /// Answers that lie in the ring all at once; how many were left at each poll.
+    #[derive(Clone, Default)]
+    struct Burst(Arc<Shared<(std::collections::VecDeque<Arrival>, Vec<usize>)>>);
+
+    impl Port for Burst {
+        type Sleeper = Self;
+
+        fn consume(&mut self) -> Result<Option<Arrival>, Death> {
+            Ok(lock(&self.0).0.pop_front())
+        }
+
+        fn report(&self) -> &[u8] {
+            &[]
+        }
+
+        fn arm(&mut self) -> bool {
+            false
+        }
+
+        fn sleeper(&self) -> Self {
+            self.clone()
+        }
+
+        fn lap(&self) -> u16 {
+            4
+        }
+    }
+
+    impl Sleeper for Burst {
+        fn sleep(&self, _timeout: Duration) -> Result<bool, Death> {
+            let mut burst = lock(&self.0);
+            let left = burst.0.len();
+            burst.1.push(left);
+            Ok(false)
+        }
+    }
+
+    #[test]
+    fn a_burst_is_consumed_with_a_poll_at_each_lap() {
+        let port = Burst::default();
+        let desk = Desk::new(port.clone(), 10, u16::MAX);
+        let tickets: Vec<_> = (0..10).map(|_| desk.slots.reserve().unwrap()).collect();
+        for (ring_slot, ticket) in (0..).zip(&tickets) {
+            desk.slots.fill(ticket, Parcel, ring_slot);
+            lock(&port.0).0.push_back(Arrival { tag: Some(ticket.tag()), ring_slot });
+        }
+        assert!(tickets.iter().all(|ticket| desk.fetch(ticket).is_some()));
+        assert_eq!(lock(&port.0).1, [6, 2], "answers left at each poll");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Port for Completions {
     }
 
     fn lap(&self) -> u16 {
-        self.queue.depth() / 2
+        self.queue.completions_between_polls()
     }
 }
 
@@ -269,4 +269,23 @@ pub(crate) fn recover<'a, T>(
     result: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, T>>>,
 ) -> MutexGuard<'a, T> {
     result.unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+    use uacce_sys::fake::FakeDevice;
+
+    /// The kernel counts completions, in a ring that may be smaller than that of submissions.
+    #[test]
+    fn a_poll_is_due_within_a_lap_of_the_completion_ring() {
+        for (submission_depth, completion_depth) in [(64, 8), (64, 64), (8, 64), (2, 2)] {
+            let (queue, _submission, ring, _device) =
+                FakeDevice::queue_with_depths(submission_depth, completion_depth, 128);
+            let tag_place = TagPlace::ZipType3;
+            let port = Completions { ring, queue, tag_place, report: [0; MAX_LEN_BYTES] };
+            assert_eq!(port.lap(), completion_depth / 2);
+        }
+    }
 }

@@ -42,6 +42,21 @@ pub(crate) fn after_phase() {
     core::sync::atomic::fence(core::sync::atomic::Ordering::Acquire);
 }
 
+/// Between copying a completed descriptor and reading the status word that tells whether it may be believed.
+///
+/// Loads before, a load after: `dmb oshld`. The word may otherwise be read before the last bytes of the descriptor, and say
+/// of bytes that a faulty device wrote in between that all was well.
+#[inline]
+pub(crate) fn after_copy() {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as in `before_submission_doorbell`.
+    unsafe {
+        core::arch::asm!("dmb oshld", options(nostack, preserves_flags));
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    core::sync::atomic::fence(core::sync::atomic::Ordering::Acquire);
+}
+
 /// Between reading a completion and its descriptor, and the completion doorbell that gives the entry back.
 ///
 /// The loads must be complete before the device may overwrite what they read: `dsb ld`, as the reference driver has it.

@@ -9,7 +9,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +43,6 @@ pub struct Queue {
     halted: AtomicBool,
     /// `PUT_Q` is done. Held while it runs, so that every caller of `stop` returns after it.
     put: Mutex<bool>,
-    consumed_since_poll: AtomicU32,
     credit: Credit,
     submission_gate: Gate,
     completion_gate: Gate,
@@ -114,9 +113,10 @@ impl Queue {
     ///
     /// Kernels never announce a reset here, so bound every sleep and look at [`Self::stopped`] after it.
     /// Mainline kernels move their own idea of the completion ring's head only inside this call (uacce-qm §11, trap 7): a
-    /// caller that spins calls it with a zero `timeout` whenever [`Self::poll_due`] says so, then consumes until nothing
-    /// is left, because the call may have taken the event of a completion that came meanwhile. The rings do not do this
-    /// themselves: only the caller knows whether another thread sleeps here, whose wake-up it would take.
+    /// caller that spins calls it with a zero `timeout` after every [`Self::completions_between_polls`] completions, then
+    /// consumes until nothing is left, because the call may have taken the event of a completion that came meanwhile. The
+    /// rings do not do this themselves: only the caller knows whether another thread sleeps here, whose wake-up it would
+    /// take.
     ///
     /// Returns true when the file is readable.
     /// # Errors
@@ -127,7 +127,6 @@ impl Queue {
         if self.halted() {
             return Err(Error::Stopped);
         }
-        self.consumed_since_poll.store(0, Ordering::Relaxed);
         let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let timeout = libc::timespec {
             // A day is for ever here, and fits every `time_t`.
@@ -151,9 +150,10 @@ impl Queue {
         Ok(entry.revents & libc::POLLIN != 0)
     }
 
-    /// At least half a ring was consumed since the last [`Self::poll`].
-    pub fn poll_due(&self) -> bool {
-        self.consumed_since_poll.load(Ordering::Relaxed) >= u32::from(self.layout.completion_depth() / 2)
+    /// Completions, one at least, after which [`Self::poll`] is due: half the completion ring, for that is the ring whose
+    /// head the kernel counts, and it may be smaller than the submission ring.
+    pub fn completions_between_polls(&self) -> u16 {
+        self.layout.completion_depth() / 2
     }
 
     /// Stops the queue (`PUT_Q`): returns when the device no longer touches any buffer of any submitted descriptor.
@@ -210,7 +210,6 @@ impl Queue {
             number,
             halted: AtomicBool::new(false),
             put: Mutex::new(false),
-            consumed_since_poll: AtomicU32::new(0),
             credit: Credit::new(layout.submission_depth(), layout.limit()),
             submission_gate: Gate::new(),
             completion_gate: Gate::new(),
@@ -280,11 +279,6 @@ impl Queue {
             #[cfg(any(test, feature = "fake"))]
             Doorbell::Fake(device) => device.ring(word),
         }
-    }
-
-    #[inline]
-    pub(crate) fn note_consumed(&self) {
-        self.consumed_since_poll.fetch_add(1, Ordering::Relaxed);
     }
 }
 

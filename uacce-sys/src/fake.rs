@@ -98,15 +98,29 @@ impl FakeDevice {
     /// # Panics
     /// If no queue can look like that, or the process has no file descriptors left.
     pub fn queue(depth: u16, descriptor_len: usize) -> (Arc<Queue>, SubmissionRing, CompletionRing, Self) {
+        Self::queue_with_depths(depth, depth, descriptor_len)
+    }
+
+    /// The same with rings of different depths.
+    ///
+    /// # Panics
+    /// As [`Self::queue`].
+    pub fn queue_with_depths(
+        submission_depth: u16,
+        completion_depth: u16,
+        descriptor_len: usize,
+    ) -> (Arc<Queue>, SubmissionRing, CompletionRing, Self) {
         let info = QpInfo {
             sqe_size: u32::try_from(descriptor_len).unwrap_or(0),
-            sq_depth: depth,
-            cq_depth: depth,
+            sq_depth: submission_depth,
+            cq_depth: completion_depth,
             reserved: 0,
         };
         match Self::with_info(info) {
             Some(all) => all,
-            None => panic!("no queue of {depth} entries and {descriptor_len} bytes"),
+            None => panic!(
+                "no queue of {submission_depth} and {completion_depth} entries and {descriptor_len} bytes"
+            ),
         }
     }
 
