@@ -28,6 +28,14 @@ pub fn take(len_bytes: usize) -> Vec<u8> {
     IDLE.take(len_bytes)
 }
 
+/// As [`take`], with all the room that was asked for; `None` where there is no memory. Growing a buffer that has not got it
+/// would end the process.
+pub(crate) fn take_all(len_bytes: usize) -> Option<Vec<u8>> {
+    let mut buffer = take(len_bytes);
+    buffer.try_reserve_exact(len_bytes).ok()?;
+    Some(buffer)
+}
+
 /// Gives a buffer back, whoever made it. Its content is forgotten.
 pub fn give(buffer: Vec<u8>) {
     IDLE.give(buffer);

@@ -53,7 +53,7 @@ impl Core {
                 return Err(Reason::Unsupported);
             }
             let (device, queue) = self.acquire(&ask)?;
-            let mut copy = memory::take(len_bytes);
+            let mut copy = memory::take_all(len_bytes).ok_or(Reason::Busy)?;
             text(&mut copy);
             if copy.len() != len_bytes {
                 copy.zeroize();

@@ -13,7 +13,7 @@ use crate::queue::inflight::Flight;
 use crate::queue::pool::{Device, Work};
 use crate::queue::wait::ErrnoKept;
 use crate::request::compress::{InflateBody, InflatePiece, InflateStream, Inflated, InflatedPiece, Wrapper};
-use crate::{Algorithm, Reason};
+use crate::{Algorithm, Reason, memory};
 
 /// Requests of this many bytes or fewer, both sides together, are copied; longer ones use the caller's memory.
 const COPY_LIMIT: usize = 256 << 10;
@@ -161,7 +161,9 @@ impl Core {
         if let Err(first @ (Reason::TimeOut | Reason::Reset | Reason::DeviceError)) = flown {
             // Whatever the second attempt says, the first is what there is to tell.
             let (other, queue) = self.acquire_again(ask).map_err(|_| first)?;
-            let again = self.fly_piece(ask, &other, &queue, stream, &input, vec![0; room]);
+            let mut output = memory::take_all(room).ok_or(first)?;
+            output.resize(room, 0);
+            let again = self.fly_piece(ask, &other, &queue, stream, &input, output);
             device = other;
             flown = match again {
                 Err(Reason::TimeOut | Reason::Reset | Reason::DeviceError | Reason::Busy) => Err(first),

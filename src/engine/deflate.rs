@@ -97,7 +97,7 @@ impl Core {
         }
         let (device, queue) = self.acquire_beside(ask, ahead)?;
         let wrapper = device.deflate_wrapper(segment.checksum).ok_or(Reason::Unsupported)?;
-        let flight = Flight::deflate(segment, device.form, wrapper);
+        let flight = Flight::deflate(segment, device.form, wrapper).ok_or(Reason::Busy)?;
         match queue.submit(flight) {
             Ok(ticket) => {
                 let summed = match segment.checksum {

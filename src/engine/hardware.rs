@@ -224,16 +224,18 @@ impl Core {
         Err(refused)
     }
 
-    /// Lends a request to the queue and waits for it.
+    /// Lends a request to the queue and waits for it. `flight` gives `None` where there is no memory for it: that is nobody's
+    /// failure, and software needs less.
     pub(super) fn fly(
         &self,
         ask: &Ask,
         device: &Device,
         queue: &SharedQueue,
-        flight: impl FnOnce(&Device) -> Box<Flight>,
+        flight: impl FnOnce(&Device) -> Option<Box<Flight>>,
     ) -> Result<Box<Flight>, Reason> {
         let start = Instant::now();
-        let answered = queue.submit(flight(device)).and_then(|ticket| queue.wait(&ticket, &self.timing(ask)));
+        let flight = flight(device).ok_or(Reason::Busy)?;
+        let answered = queue.submit(flight).and_then(|ticket| queue.wait(&ticket, &self.timing(ask)));
         self.arrived(ask, device, queue, start, answered)
     }
 
@@ -356,13 +358,17 @@ impl Core {
                     self.log.note(format_args!("{}: still gives wrong results", device.name()));
                     return false;
                 }
-                let good = health.passed(now);
-                if good {
-                    self.log.note(format_args!("{}: in use again", device.name()));
-                } else {
-                    self.probe(device, work, now);
+                match health.passed(now) {
+                    Admission::Go => {
+                        self.log.note(format_args!("{}: in use again", device.name()));
+                        true
+                    }
+                    Admission::Start => {
+                        self.probe(device, work, now);
+                        false
+                    }
+                    Admission::Wait | Admission::Check(_) => false,
                 }
-                good
             }
         }
     }
@@ -375,10 +381,15 @@ impl Core {
             let ticket = queue.submit(flight)?;
             Ok(Probe { queue, ticket, work })
         });
-        let started =
-            submitted.map_err(|_| ()).and_then(|probe| set.health.probing(probe, now).map_err(drop));
-        if started.is_err() {
-            set.health.failed(now, &self.config.health);
+        match submitted {
+            Ok(probe) => {
+                if set.health.probing(probe, now).is_err() {
+                    set.health.failed(now, &self.config.health);
+                }
+            }
+            // No queue is free, or the device is not there: that says nothing of how it works.
+            Err(Reason::Busy | Reason::NoDevice) => set.health.postponed(now, &self.config.health),
+            Err(_) => set.health.failed(now, &self.config.health),
         }
     }
 
@@ -386,16 +397,17 @@ impl Core {
         match work {
             Work::Deflate(_) => {
                 let wrapper = device.deflate_wrapper(None).ok_or(Reason::Unsupported)?;
-                Ok(Flight::deflate(&known::segment(), device.form, wrapper))
+                Flight::deflate(&known::segment(), device.form, wrapper).ok_or(Reason::Busy)
             }
             Work::Inflate(_) => {
                 let mut room = known::text();
-                Ok(Flight::inflate(&known::inflate_body(&mut room), device.form))
+                Flight::inflate(&known::inflate_body(&mut room), device.form).ok_or(Reason::Busy)
             }
             Work::Cipher => {
                 let key = known::cipher::key().map_err(|_| Reason::Unsupported)?;
                 let (iv, input) = known::cipher::question();
-                Ok(Flight::aes_cbc(&key, Direction::Encrypt, &iv, input, device.cipher_form()))
+                Flight::aes_cbc(&key, Direction::Encrypt, &iv, input, device.cipher_form())
+                    .ok_or(Reason::Busy)
             }
             pkey => known::pkey::question(pkey).ok_or(Reason::Unsupported),
         }

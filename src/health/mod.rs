@@ -113,15 +113,30 @@ impl<P> Health<P> {
         }
     }
 
-    /// The known answer came back right. True: the device is good again; false: another known answer is wanted, and
-    /// the caller starts it.
-    pub(crate) fn passed(&self, now: Instant) -> bool {
+    /// The known answer came back right. `Go`: the device is good again. `Start`: another known answer is wanted, and the caller
+    /// starts it. `Wait`: meanwhile the device failed again, and is paused.
+    pub(crate) fn passed(&self, now: Instant) -> Admission<P> {
         let mut state = recover(self.inner.lock());
+        if !matches!(state.phase, Phase::Probing { probe: None, .. }) {
+            return Admission::Wait;
+        }
         state.wanted = state.wanted.saturating_sub(1);
         state.refused = 0;
-        let good = state.wanted == 0;
-        state.phase = if good { Phase::Good } else { Phase::Probing { probe: None, since: now } };
-        good
+        if state.wanted == 0 {
+            state.phase = Phase::Good;
+            Admission::Go
+        } else {
+            state.phase = Phase::Probing { probe: None, since: now };
+            Admission::Start
+        }
+    }
+
+    /// No probe could be sent, for reasons that are not the device's: one is due after the shortest pause.
+    pub(crate) fn postponed(&self, now: Instant, limits: &config::Health) {
+        let mut state = recover(self.inner.lock());
+        if matches!(state.phase, Phase::Probing { probe: None, .. }) {
+            state.phase = Phase::Paused { until: now + jittered(limits.pause_min) };
+        }
     }
 
     /// The device failed: a time-out, a stopped queue, an impossible report, a wrong probe.
@@ -235,8 +250,42 @@ mod tests {
         assert_eq!(health.admit(now), Admission::Wait, "held by the one who looks");
         health.probing(7, now).unwrap();
         assert_eq!(health.admit(now), Admission::Check(7));
-        assert!(health.passed(now));
+        assert_eq!(health.passed(now), Admission::Go);
         assert_eq!(health.admit(now), Admission::Go);
+    }
+
+    #[test]
+    fn a_failure_while_a_probe_is_looked_at_stands() {
+        let health = Health::new();
+        let mut now = Instant::now();
+        health.failed(now, &limits());
+        now += limits().pause_min * 2;
+        assert_eq!(health.admit(now), Admission::Start);
+        health.probing(7, now).unwrap();
+        assert_eq!(health.admit(now), Admission::Check(7));
+        health.wrong(now, &limits());
+        assert_eq!(health.passed(now), Admission::Wait);
+        assert_eq!(health.admit(now), Admission::Wait);
+        now += limits().pause_min * 4;
+        for known in 0..3 {
+            assert_eq!(health.admit(now), if known == 0 { Admission::Start } else { Admission::Wait });
+            health.probing(known, now).unwrap();
+            assert_eq!(health.admit(now), Admission::Check(known));
+            assert_eq!(health.passed(now), if known == 2 { Admission::Go } else { Admission::Start });
+        }
+    }
+
+    #[test]
+    fn a_probe_that_could_not_be_sent_costs_no_longer_pause() {
+        let health = Health::<u8>::new();
+        let mut now = Instant::now();
+        health.failed(now, &limits());
+        for _ in 0..10 {
+            now += limits().pause_min * 5 / 4;
+            assert_eq!(health.admit(now), Admission::Start);
+            health.postponed(now, &limits());
+            assert_eq!(health.admit(now), Admission::Wait);
+        }
     }
 
     #[test]
@@ -258,12 +307,12 @@ mod tests {
         for known in 0..2 {
             health.probing(known, now).unwrap();
             assert_eq!(health.admit(now), Admission::Check(known));
-            assert!(!health.passed(now), "more are wanted");
+            assert_eq!(health.passed(now), Admission::Start, "more are wanted");
             assert!(!health.good());
         }
         health.probing(2, now).unwrap();
         assert_eq!(health.admit(now), Admission::Check(2));
-        assert!(health.passed(now));
+        assert_eq!(health.passed(now), Admission::Go);
         assert!(health.good());
     }
 
@@ -305,7 +354,7 @@ mod tests {
         for _ in 0..5 {
             fail_and_measure(&health, &mut now);
         }
-        assert!(health.passed(now));
+        assert_eq!(health.passed(now), Admission::Go);
         now += limits().pause_max * 3;
         assert!(fail_and_measure(&health, &mut now) <= limits().pause_min * 5 / 4);
     }

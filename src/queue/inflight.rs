@@ -41,11 +41,18 @@ unsafe impl Send for Region {}
 
 impl Region {
     /// `len_bytes` zero bytes. `secret`: erase them on drop. They come from memory that may have been in use before, and are
-    /// zeroed so that a device that says more than it wrote says nothing of an earlier request.
-    fn zeroed(len_bytes: usize, secret: bool) -> Self {
-        let mut bytes = memory::take(len_bytes);
+    /// zeroed so that a device that says more than it wrote says nothing of an earlier request. `None`: no memory.
+    fn zeroed(len_bytes: usize, secret: bool) -> Option<Self> {
+        let mut bytes = memory::take_all(len_bytes)?;
         bytes.resize(len_bytes, 0);
-        Self::of(bytes, secret)
+        Some(Self::of(bytes, secret))
+    }
+
+    /// A copy. `None`: no memory.
+    fn copy(from: &[u8], secret: bool) -> Option<Self> {
+        let mut bytes = memory::take_all(from.len())?;
+        bytes.extend_from_slice(from);
+        Some(Self::of(bytes, secret))
     }
 
     fn of(bytes: Vec<u8>, secret: bool) -> Self {
@@ -211,59 +218,58 @@ impl Flight {
         ))
     }
 
-    /// AES-256-CBC. `iv`: 16 bytes, copied; `text`: whole blocks.
+    /// AES-256-CBC. `iv`: 16 bytes, copied; `text`: whole blocks. `None`: no memory.
     pub(crate) fn aes_cbc(
         key: &AesCbcKey,
         direction: Direction,
         iv: &[u8],
         text: Vec<u8>,
         form: sec::Form,
-    ) -> Box<Self> {
-        let (key, iv) = (Arc::clone(key.material()), Region::of(iv.to_vec(), false));
+    ) -> Option<Box<Self>> {
+        let (key, iv) = (Arc::clone(key.material()), Region::copy(iv, false)?);
         let len = text.len();
-        Self::new(
-            Operation::AesCbc { form, direction, key, iv },
-            // Only plain text is a secret.
-            Input::Owned(Region::of(text, direction == Direction::Encrypt)),
-            Output::Owned(Region::zeroed(len, direction == Direction::Decrypt)),
-        )
+        // Only plain text is a secret.
+        let text = Region::of(text, direction == Direction::Encrypt);
+        let answer = Region::zeroed(len, direction == Direction::Decrypt)?;
+        let operation = Operation::AesCbc { form, direction, key, iv };
+        Some(Self::new(operation, Input::Owned(text), Output::Owned(answer)))
     }
 
-    /// A segment to compress. `wrapper`: the type of request that gives raw blocks on this device.
-    pub(crate) fn deflate(segment: &DeflateSegment, form: Form, wrapper: Wrapper) -> Box<Self> {
-        let context = Region::zeroed(zip::CONTEXT_LEN_BYTES, false);
-        let room = zip::deflate_room(segment.input.len());
-        Self::new(
+    /// A segment to compress. `wrapper`: the type of request that gives raw blocks on this device. `None`: no memory.
+    pub(crate) fn deflate(segment: &DeflateSegment, form: Form, wrapper: Wrapper) -> Option<Box<Self>> {
+        let context = Region::zeroed(zip::CONTEXT_LEN_BYTES, false)?;
+        let room = Region::zeroed(zip::deflate_room(segment.input.len()), false)?;
+        Some(Self::new(
             Operation::Deflate { form, wrapper, window: segment.window, context },
             Input::Shared(Arc::clone(&segment.input)),
-            Output::Owned(Region::zeroed(room, false)),
-        )
+            Output::Owned(room),
+        ))
     }
 
-    /// A body to inflate, through copies.
-    pub(crate) fn inflate(body: &InflateBody<'_>, form: Form) -> Box<Self> {
-        Self::new(
+    /// A body to inflate, through copies. `None`: no memory.
+    pub(crate) fn inflate(body: &InflateBody<'_>, form: Form) -> Option<Box<Self>> {
+        Some(Self::new(
             Operation::Inflate { form, wrapper: body.wrapper },
-            Input::Owned(Region::of(body.input.to_vec(), false)),
-            Output::Owned(Region::zeroed(body.output.len(), false)),
-        )
+            Input::Owned(Region::copy(body.input, false)?),
+            Output::Owned(Region::zeroed(body.output.len(), false)?),
+        ))
     }
 
     /// A piece of a stream. The device gets a copy of the stream's context: what it writes there counts only when it
-    /// answers. `output`: its length is the room.
+    /// answers. `output`: its length is the room. `None`: no memory.
     pub(crate) fn inflate_piece(
         stream: &InflateStream,
         input: Arc<Vec<u8>>,
         output: Vec<u8>,
         form: Form,
-    ) -> Box<Self> {
+    ) -> Option<Box<Self>> {
         let first = stream.is_fresh();
         let context = if first {
-            Region::zeroed(zip::CONTEXT_LEN_BYTES, false)
+            Region::zeroed(zip::CONTEXT_LEN_BYTES, false)?
         } else {
-            Region::of(stream.context.clone(), false)
+            Region::copy(&stream.context, false)?
         };
-        Self::new(
+        Some(Self::new(
             Operation::InflatePiece {
                 form,
                 wrapper: stream.wrapper,
@@ -273,7 +279,7 @@ impl Flight {
             },
             Input::Shared(input),
             Output::Owned(Region::of(output, false)),
-        )
+        ))
     }
 
     fn new(operation: Operation, input: Input, output: Output) -> Box<Self> {
@@ -577,11 +583,13 @@ mod tests {
         let region = Region::of(vec![1, 2, 3], false);
         assert_eq!(region.bytes(), [1, 2, 3]);
         assert_eq!(region.into_vec(), [1, 2, 3]);
-        drop(Region::zeroed(100, true));
+        drop(Region::zeroed(100, true).unwrap());
         let mut bytes = vec![7; 201];
         erase(&mut bytes);
         assert_eq!(bytes, [0; 201]);
-        assert_eq!(Region::zeroed(0, true).into_vec(), []);
+        assert_eq!(Region::zeroed(0, true).unwrap().into_vec(), []);
+        assert_eq!(Region::copy(&[4, 5], false).unwrap().bytes(), [4, 5]);
+        assert!(Region::zeroed(usize::MAX / 4, false).is_none(), "no memory");
     }
 
     #[test]
@@ -594,7 +602,7 @@ mod tests {
     fn a_shared_input_is_lent_without_a_copy() {
         let input = Arc::new(vec![7; 1000]);
         let segment = DeflateSegment { input: Arc::clone(&input), window: Window::K32, checksum: None };
-        let flight = Flight::deflate(&segment, Form::Type3, Wrapper::Raw);
+        let flight = Flight::deflate(&segment, Form::Type3, Wrapper::Raw).unwrap();
         let mut bytes = [0; MAX_LEN_BYTES];
         flight.encode(1, &mut bytes);
         assert_eq!(bytes[72..80], address(input.as_ptr()).to_le_bytes());

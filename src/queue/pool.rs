@@ -51,6 +51,23 @@ pub(crate) struct Found {
     pub(crate) info: Option<DeviceInfo>,
 }
 
+impl Found {
+    /// The same device in the same mode: what was concluded from one holds for the other. A driver that was loaded again may
+    /// give the same name with or without a shared address space, and addresses mean something else then.
+    fn is_same(&self, other: &Self) -> bool {
+        let mode = |found: &Self| {
+            found.info.as_ref().map(|info| {
+                (info.path.clone(), info.api.clone(), info.flags, info.mmio_len_bytes, info.dus_len_bytes)
+            })
+        };
+        self.name == other.name
+            && self.api_version == other.api_version
+            && self.algorithms == other.algorithms
+            && self.sva == other.sva
+            && mode(self) == mode(other)
+    }
+}
+
 /// The kernel's devices.
 #[derive(Debug)]
 pub(crate) struct Kernel;
@@ -72,9 +89,11 @@ impl Source for Kernel {
     }
 
     fn open(&self, found: &Found, class: u16) -> Result<Opened, Error> {
+        // The look that found it may be long ago.
+        let still = self.devices().iter().any(|now| now.is_same(found));
         match &found.info {
-            Some(info) => uacce_sys::open(info, QueueClass(class)),
-            None => Err(Error::Gone),
+            Some(info) if still => uacce_sys::open(info, QueueClass(class)),
+            _ => Err(Error::Gone),
         }
     }
 }
@@ -174,7 +193,7 @@ pub(crate) struct Probe {
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        // Without effect when the answer was fetched.
+        // Without effect when the answer was fetched: the claim is spent then.
         self.queue.abandon(&self.ticket);
     }
 }
@@ -470,16 +489,12 @@ impl Pool {
                 state.queues.push(Arc::clone(&queue));
                 Ok(queue)
             }
-            Err(reason) => {
-                // A device in reset is health's affair. One that may not be used, or is full, is asked again later.
-                let pause = match reason {
-                    Reason::Reset => None,
-                    Reason::Busy => {
-                        state.refusals = state.refusals.saturating_add(1);
-                        Some(self.limits.busy_retry.saturating_mul(1 << (state.refusals - 1).min(6)))
-                    }
-                    _ => Some(self.limits.rediscover * SETTLED_FACTOR),
-                };
+            Err((reason, mut pause)) => {
+                if reason == Reason::Busy {
+                    state.refusals = state.refusals.saturating_add(1);
+                    let factor = 1 << (state.refusals - 1).min(6);
+                    pause = pause.map(|pause| pause.saturating_mul(factor));
+                }
                 state.retry = pause.map(|pause| (Instant::now() + pause, reason));
                 // A set that is merely crowded goes on with what it has.
                 state.queues.iter().find(|queue| queue.usable()).cloned().ok_or(reason)
@@ -490,26 +505,33 @@ impl Pool {
         result
     }
 
-    fn open(&self, device: &Device, set: &Set) -> Result<Arc<SharedQueue>, Reason> {
+    /// # Errors
+    /// Why there is no queue, and for how long not to ask again. A device in reset is health's affair.
+    fn open(&self, device: &Device, set: &Set) -> Result<Arc<SharedQueue>, (Reason, Option<Duration>)> {
+        let full = (Reason::Busy, Some(self.limits.busy_retry));
+        // One that may not be used will hardly be tomorrow.
+        let barred = (Reason::NoDevice, Some(self.limits.rediscover * SETTLED_FACTOR));
         let permit = match Permit::take(&self.budget) {
             Some(permit) => permit,
             None => {
                 self.give_back_one(self.clock(Instant::now()));
-                Permit::take(&self.budget).ok_or(Reason::Busy)?
+                Permit::take(&self.budget).ok_or(full)?
             }
         };
         match self.source.open(&device.found, set.class) {
-            Ok(opened) => SharedQueue::new(opened, set.tag_place, permit).map(Arc::new),
-            Err(Error::Busy) => Err(Reason::Busy),
-            Err(Error::Stopped) => Err(Reason::Reset),
+            Ok(opened) => SharedQueue::new(opened, set.tag_place, permit)
+                .map(Arc::new)
+                .map_err(|reason| (reason, barred.1)),
+            Err(Error::Busy) => Err(full),
+            Err(Error::Stopped) => Err((Reason::Reset, None)),
             Err(Error::Gone) => {
                 // Not where it was: look again at the next call.
                 self.next_look_ms.store(0, Ordering::Release);
-                Err(Reason::NoDevice)
+                Err((Reason::NoDevice, Some(self.limits.rediscover)))
             }
-            Err(Error::Denied | Error::Unsupported) => Err(Reason::NoDevice),
-            Err(Error::Os(error)) if out_of(&error) => Err(Reason::Busy),
-            Err(_) => Err(Reason::Reset),
+            Err(Error::Denied | Error::Unsupported) => Err(barred),
+            Err(Error::Os(error)) if out_of(&error) => Err(full),
+            Err(_) => Err((Reason::Reset, None)),
         }
     }
 
@@ -531,9 +553,7 @@ impl Pool {
         let found = self.source.devices();
         let mut devices: Vec<Arc<Device>> = Vec::with_capacity(found.len());
         for found in found {
-            let same = known.iter().find(|device| {
-                device.found.name == found.name && device.found.algorithms == found.algorithms
-            });
+            let same = known.iter().find(|device| device.found.is_same(&found));
             match same {
                 Some(device) if !found.isolated => devices.push(Arc::clone(device)),
                 _ => devices.extend(Device::new(found).map(Arc::new)),

@@ -4,19 +4,27 @@
 //! falls free, so a completion that arrives twice, or was made up, meets no slot. A slot whose waiter gave up stays
 //! taken, with its memory, until its completion arrives or the queue is gone.
 
+// Std's own: a claim has one owner, so the model checker needs not follow its mark.
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::sync::{Mutex, lock};
 use super::wait::Word;
 
 /// A taken slot; the owner's claim on its answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Ticket {
     index: u16,
     generation: u16,
+    /// The claim was used. The generation alone does not tell for long: short tags have few.
+    spent: AtomicBool,
 }
 
 impl Ticket {
+    fn new(index: u16, generation: u16) -> Self {
+        Self { index, generation, spent: AtomicBool::new(false) }
+    }
+
     /// What goes into the descriptor and comes back with the completion.
     pub(crate) fn tag(&self) -> u32 {
         u32::from(self.generation) << 16 | u32::from(self.index)
@@ -88,7 +96,7 @@ impl<F> Slots<F> {
         let entry = self.entries.get(usize::from(index))?;
         entry.word.reset();
         let generation = lock(&entry.cell).generation;
-        Some(Ticket { index, generation })
+        Some(Ticket::new(index, generation))
     }
 
     /// Requests outstanding, abandoned ones included.
@@ -127,13 +135,10 @@ impl<F> Slots<F> {
         store: impl FnOnce(&mut F),
     ) -> Result<(), Impossible> {
         let [low, second, third, high] = tag.to_le_bytes();
-        let ticket = Ticket {
-            index: u16::from_le_bytes([low, second]),
-            generation: u16::from_le_bytes([third, high]),
-        };
-        let entry = self.entry(ticket.index).ok_or(Impossible)?;
+        let index = u16::from_le_bytes([low, second]);
+        let entry = self.entry(index).ok_or(Impossible)?;
         let mut cell = lock(&entry.cell);
-        if cell.generation != ticket.generation {
+        if cell.generation != u16::from_le_bytes([third, high]) {
             return Err(Impossible);
         }
         match std::mem::replace(&mut cell.state, State::Free) {
@@ -147,7 +152,7 @@ impl<F> Slots<F> {
             State::Abandoned { flight, ring_slot: expected } if expected == ring_slot => {
                 drop(cell);
                 drop(flight);
-                self.release(ticket.index);
+                self.release(index);
                 Ok(())
             }
             other => {
@@ -167,6 +172,7 @@ impl<F> Slots<F> {
         let mut cell = self.cell(ticket)?;
         match std::mem::replace(&mut cell.state, State::Free) {
             State::Done(flight) => {
+                ticket.spent.store(true, Ordering::Relaxed);
                 drop(cell);
                 self.release(ticket.index);
                 Some(flight)
@@ -179,9 +185,10 @@ impl<F> Slots<F> {
     }
 
     /// Gives up waiting. The memory stays in the slot until the device is done with it; if the answer came just now, it
-    /// is returned after all.
+    /// is returned after all. Without effect when the answer was fetched.
     pub(crate) fn abandon(&self, ticket: &Ticket) -> Option<F> {
         let mut cell = self.cell(ticket)?;
+        ticket.spent.store(true, Ordering::Relaxed);
         match std::mem::replace(&mut cell.state, State::Free) {
             State::Done(flight) => {
                 drop(cell);
@@ -224,7 +231,11 @@ impl<F> Slots<F> {
         self.entries.get(usize::from(index))
     }
 
+    /// The slot, if the claim is still good.
     fn cell(&self, ticket: &Ticket) -> Option<super::sync::MutexGuard<'_, Cell<F>>> {
+        if ticket.spent.load(Ordering::Relaxed) {
+            return None;
+        }
         let cell = lock(&self.entry(ticket.index)?.cell);
         (cell.generation == ticket.generation).then_some(cell)
     }
@@ -278,6 +289,25 @@ mod tests {
             slots.take(&ticket).unwrap();
         }
         assert_eq!(tags, [0, 1, 2, 0]);
+    }
+
+    /// A caller that fetched its answer and gives up its claim long after must not meet whoever has the same tag by then.
+    #[test]
+    fn a_spent_claim_does_not_meet_the_same_tag_again() {
+        let slots = Slots::with_generations(1, 2);
+        let (first, _) = submitted(&slots, 0);
+        slots.complete(first.tag(), 0, |_| {}).unwrap();
+        slots.take(&first).unwrap();
+        for _ in 0..2 {
+            let (ticket, _) = submitted(&slots, 0);
+            slots.complete(ticket.tag(), 0, |_| {}).unwrap();
+            slots.take(&ticket).unwrap();
+        }
+        let (victim, _) = submitted(&slots, 0);
+        assert_eq!(victim.tag(), first.tag());
+        assert!(slots.abandon(&first).is_none() && slots.take(&first).is_none());
+        assert_eq!(slots.complete(victim.tag(), 0, |flight| *flight = Arc::new(9)), Ok(()));
+        assert_eq!(slots.take(&victim).map(|flight| *flight), Some(9));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Core {
         fill: impl FnOnce(&mut [u8]) -> Option<()>,
     ) -> Result<Answered, Reason> {
         let flight = Flight::pkey(operation, width_bytes, key, fill).ok_or(Reason::Unsupported)?;
-        let flight = self.fly(ask, device, queue, |_| flight)?;
+        let flight = self.fly(ask, device, queue, |_| Some(flight))?;
         self.judged(ask, device, queue, flight.pkey_answer())
     }
 

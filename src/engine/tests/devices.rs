@@ -70,6 +70,42 @@ fn a_device_that_appears_later_is_found_and_looks_are_rare() {
     wait_until(|| sign(&core, &key, 1));
 }
 
+/// The driver was loaded again, in another mode: the process's own addresses mean nothing to the device now.
+#[test]
+fn a_device_that_lost_its_shared_addresses_is_another_device() {
+    let lab = Lab::new(vec![hpre()]);
+    let core = lab.core(&format!("{HARDWARE}[queue]\nrediscover-ms = 10\n"));
+    let key = key();
+    assert!(sign(&core, &key, 1));
+    *lab.inner.found.lock().unwrap() = vec![Found { sva: false, ..hpre() }];
+    wait_until(|| !sign(&core, &key, 2));
+    assert!(lab.devices().iter().all(FakeDevice::put), "its queue was closed");
+    let opens = lab.opens();
+    for seed in 0..50 {
+        assert!(!sign(&core, &key, seed));
+    }
+    assert_eq!(lab.opens(), opens);
+    *lab.inner.found.lock().unwrap() = vec![hpre()];
+    wait_until(|| sign(&core, &key, 3));
+}
+
+/// A daemon or driver that is away for a moment is asked again after one `rediscover-ms`, not after the ten of a device that may
+/// not be used at all.
+#[test]
+fn a_device_that_is_gone_for_a_moment_is_back_soon() {
+    let lab = Lab::new(vec![hpre()]);
+    let core = lab.core(&format!("{HARDWARE}[queue]\nrediscover-ms = 1000\n[health]\npause-min-ms = 10\n"));
+    let key = key();
+    assert!(sign(&core, &key, 1));
+    *lab.inner.refuse.lock().unwrap() = Some(|| Error::Gone);
+    lab.devices()[0].set_status(1, 1);
+    wait_until(|| !sign(&core, &key, 2) && lab.opens() == 2);
+    *lab.inner.refuse.lock().unwrap() = None;
+    let back = Instant::now();
+    wait_until(|| sign(&core, &key, 3));
+    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+}
+
 #[test]
 fn a_device_that_may_not_be_opened_is_no_device() {
     let lab = Lab::new(vec![hpre()]);
