@@ -16,6 +16,7 @@
 //! their like, [`aes_cbc`], [`deflate`], [`inflate`], [`inflate_piece`]), [`preview`], [`preview_inflate`], [`note_software`] and
 //! [`configuration`]; nothing else here is theirs.
 
+pub mod cancel;
 pub mod config;
 pub mod devices;
 pub mod error;

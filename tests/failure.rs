@@ -45,6 +45,22 @@ impl Load {
     }
 }
 
+/// A library that sleeps in `poll()` has cancellation points where zlib and libcrypto have none.
+#[test]
+fn a_cancelled_thread_ends_alone() {
+    let simulator = Simulator::start(&["--latency", "2ms"]);
+    let scratch = Scratch::new("cancelled");
+    let key = scratch.key(2048);
+    let program = scratch.compile("cancelled", &["-lcrypto", "-lz"]);
+    let mut client = scratch.client(program, Devices::Simulated(&simulator));
+    let done = run(client.arg(key).arg("20"));
+    let said = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+    assert!(done.status.success() && said == ("20\n".into(), String::new()), "{} {said:?}", done.status);
+    for algorithm in ["rsa-2048-private", "deflate"] {
+        assert!(scratch.row(algorithm).hardware >= 20, "no {algorithm} was in hardware");
+    }
+}
+
 #[test]
 fn killed_daemon_is_nobodys_trouble() {
     let simulator = Simulator::start(&[]);

@@ -1,8 +1,11 @@
-//! Every call from C enters here: a panic becomes the function's failure value, and `errno` leaves as it came.
+//! Every call from C enters here: a panic becomes the function's failure value, `errno` leaves as it came, and the thread is
+//! not cancelled in between.
 #![expect(unsafe_code, reason = "errno is a C variable")]
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use warpdrive::cancel::Uncancelled;
 
 /// What a C function of this type answers when it failed.
 pub(crate) trait Failure {
@@ -29,6 +32,7 @@ impl<T> Failure for *mut T {
 /// Runs `body`; after a panic, runs `report` and answers the failure value.
 pub(crate) fn guard<T: Failure>(report: impl FnOnce(), body: impl FnOnce() -> T) -> T {
     let errno = Errno::save();
+    let _uncancelled = Uncancelled::new();
     let value = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {

@@ -1,11 +1,15 @@
-//! What stands around every export: no panic and no changed `errno` reaches the host program.
+//! What stands around every export: no panic and no changed `errno` reaches the host program, and its thread is not
+//! cancelled in between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use warpdrive::cancel::Uncancelled;
+
 /// Runs `call`; a panic becomes `failed`. Leaves `errno` as it was: device calls may change it.
 pub(super) fn guard<R>(failed: R, call: impl FnOnce() -> R) -> R {
     let kept = errno();
+    let _uncancelled = Uncancelled::new();
     let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
         // Dropping a payload may panic again.
         std::mem::forget(payload);
