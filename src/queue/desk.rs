@@ -359,14 +359,17 @@ mod tests {
         sleeps: std::collections::VecDeque<Sleep>,
         times_ms: Vec<u128>,
         outstanding: Option<Arrival>,
-        arrived: Option<Arrival>,
+        /// What lies in the ring.
+        arrived: std::collections::VecDeque<Arrival>,
+        /// How much lay there at each sleep.
+        left: Vec<usize>,
     }
 
     impl Port for Scripted {
         type Sleeper = Self;
 
         fn consume(&mut self) -> Result<Option<Arrival>, Death> {
-            Ok(lock(&self.0).arrived.take())
+            Ok(lock(&self.0).arrived.pop_front())
         }
 
         fn report(&self) -> &[u8] {
@@ -382,7 +385,7 @@ mod tests {
         }
 
         fn lap(&self) -> u16 {
-            512
+            4
         }
     }
 
@@ -390,9 +393,12 @@ mod tests {
         fn sleep(&self, timeout: Duration) -> Result<bool, Death> {
             let mut script = lock(&self.0);
             script.times_ms.push(timeout.as_millis());
-            let (event, answer) = script.sleeps.pop_front().unwrap();
+            let left = script.arrived.len();
+            script.left.push(left);
+            let (event, answer) = script.sleeps.pop_front().unwrap_or_default();
             if answer {
-                script.arrived = script.outstanding.take();
+                let outstanding = script.outstanding.take();
+                script.arrived.extend(outstanding);
             }
             Ok(event)
         }
@@ -427,54 +433,17 @@ mod tests {
         script.times_ms.clone()
     }
 
-    /// Answers that lie in the ring all at once; how many were left at each poll.
-    #[derive(Clone, Default)]
-    struct Burst(Arc<Shared<(std::collections::VecDeque<Arrival>, Vec<usize>)>>);
-
-    impl Port for Burst {
-        type Sleeper = Self;
-
-        fn consume(&mut self) -> Result<Option<Arrival>, Death> {
-            Ok(lock(&self.0).0.pop_front())
-        }
-
-        fn report(&self) -> &[u8] {
-            &[]
-        }
-
-        fn arm(&mut self) -> bool {
-            false
-        }
-
-        fn sleeper(&self) -> Self {
-            self.clone()
-        }
-
-        fn lap(&self) -> u16 {
-            4
-        }
-    }
-
-    impl Sleeper for Burst {
-        fn sleep(&self, _timeout: Duration) -> Result<bool, Death> {
-            let mut burst = lock(&self.0);
-            let left = burst.0.len();
-            burst.1.push(left);
-            Ok(false)
-        }
-    }
-
     #[test]
     fn a_burst_is_consumed_with_a_poll_at_each_lap() {
-        let port = Burst::default();
+        let port = Scripted::default();
         let desk = Desk::new(port.clone(), 10, u16::MAX);
         let tickets: Vec<_> = (0..10).map(|_| desk.slots.reserve().unwrap()).collect();
         for (ring_slot, ticket) in (0..).zip(&tickets) {
             desk.slots.fill(ticket, Parcel, ring_slot);
-            lock(&port.0).0.push_back(Arrival { tag: Some(ticket.tag()), ring_slot });
+            lock(&port.0).arrived.push_back(Arrival { tag: Some(ticket.tag()), ring_slot });
         }
         assert!(tickets.iter().all(|ticket| desk.fetch(ticket).is_some()));
-        assert_eq!(lock(&port.0).1, [6, 2], "answers left at each poll");
+        assert_eq!(lock(&port.0).left, [6, 2], "answers left at each poll");
     }
 
     #[test]

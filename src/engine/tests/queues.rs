@@ -78,13 +78,9 @@ fn a_late_completion_frees_what_its_request_left_behind() {
     });
 }
 
-#[test]
-fn a_caller_s_own_memory_comes_back_only_when_the_queue_is_closed() {
-    let lab = Lab::new(vec![zip_v3()]);
-    let core = impatient(&lab);
-    lab.behave(|device, _, _| device.hold_stop(true));
-    let plain = vec![3; 2_000_000];
-    let input = model::stored(&plain, true);
+/// A caller lends its own memory to a device that ends badly and holds the stop up: it waits for that.
+fn inflate_in_place_until_the_queue_is_closed(lab: &Lab, core: &Core) {
+    let input = model::stored(&vec![3; 2_000_000], true);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -99,6 +95,14 @@ fn a_caller_s_own_memory_comes_back_only_when_the_queue_is_closed() {
         assert!(!done.load(Ordering::SeqCst));
         lab.devices()[0].hold_stop(false);
     });
+}
+
+#[test]
+fn a_caller_s_own_memory_comes_back_only_when_the_queue_is_closed() {
+    let lab = Lab::new(vec![zip_v3()]);
+    let core = impatient(&lab);
+    lab.behave(|device, _, _| device.hold_stop(true));
+    inflate_in_place_until_the_queue_is_closed(&lab, &core);
     assert_eq!(counts(&core, "inflate"), (0, only("time-out", 1)));
 }
 
@@ -111,21 +115,7 @@ fn what_was_never_processed_gives_no_memory_back_before_the_queue_is_closed() {
         device.hold_stop(true);
         device.complete(submission.slot, &submission.descriptor);
     });
-    let done = AtomicBool::new(false);
-    let input = model::stored(&vec![3; 2_000_000], true);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut output = vec![0; 2_000_000];
-            let body = InflateBody { input: &input, output: &mut output, wrapper: Wrapper::Raw };
-            let outcome = core.inflate(body, |_, _| true, |body| body.output.len());
-            assert_eq!(outcome, Outcome::Software(2_000_000));
-            done.store(true, Ordering::SeqCst);
-        });
-        wait_until(|| lab.devices().first().is_some_and(FakeDevice::put));
-        // The kernel still drains: the device may still write.
-        assert!(!done.load(Ordering::SeqCst));
-        lab.devices()[0].hold_stop(false);
-    });
+    inflate_in_place_until_the_queue_is_closed(&lab, &core);
     assert_eq!(counts(&core, "inflate"), (0, only("device-error", 1)));
 
     // Memory of the request's own stays in the table, and the queue in the pool until someone looks there.
