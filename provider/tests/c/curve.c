@@ -184,7 +184,7 @@ static void digest_sequence(void)
         case 8: {
             const char *changed = digest_name();
             note(" digest(%s)", changed);
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
             BOTH(EVP_PKEY_CTX_set_params(inner[side], params));
             same(status);
             break;
@@ -272,7 +272,7 @@ static void bare_sequence(void)
         case 0: {
             const char *changed = digest_name();
             note(" digest(%s)", changed);
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
             BOTH(EVP_PKEY_CTX_set_params(context[side], params));
             same(status);
             named = named || status[STOCK] > 0;
