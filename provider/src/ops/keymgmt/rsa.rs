@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::ffi::bindings::selection;
 use crate::ffi::fallback::{Key, KeyType};
-use crate::ffi::params::{Own, Params, to_send};
+use crate::ffi::params::{Own, to_send};
 use crate::ops::asym_cipher::Seed;
 
 /// A private key the device can use.
@@ -40,19 +40,12 @@ impl DeviceKey {
     }
 
     pub(super) fn from_software(software: &Key) -> Option<Self> {
-        let mut key = None;
-        let exported = software.export_to(selection::KEYPAIR, &mut |params| {
-            key = Self::from_params(software, params);
-        });
-        key.filter(|_| exported)
-    }
-
-    fn from_params(software: &Key, params: Params<'_>) -> Option<Self> {
         // More than two primes: the device knows two.
-        if params.iter().any(|(name, _)| name == c"rsa-factor3") {
+        if software.number_len_bytes(c"rsa-factor3").is_some() {
             return None;
         }
-        let part = |name: &CStr| -> Zeroizing<Vec<u8>> { params.big_number(name).unwrap_or_default() };
+        let part =
+            |name: &'static CStr| -> Zeroizing<Vec<u8>> { software.big_number(name).unwrap_or_default() };
         let (n, e, d) = (part(c"n"), part(c"e"), part(c"d"));
         let (p, q) = (part(c"rsa-factor1"), part(c"rsa-factor2"));
         let (dp, dq) = (part(c"rsa-exponent1"), part(c"rsa-exponent2"));
