@@ -11,7 +11,7 @@
 #include <openssl/obj_mac.h>
 #include <time.h>
 
-enum { ROOM = 6000, MOST = 5000 };
+enum { ROOM = 6000, MOST = 5000, UNTOUCHED = 0x5a };
 
 static unsigned long encrypt_hardware, encrypt_software, encrypt_either, decrypt_hardware, decrypt_software, decrypt_refused, decrypt_zero;
 
@@ -177,6 +177,7 @@ static void run(int side, const struct key *key, const struct question *question
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, properties[side]);
     int (*crypt)(EVP_PKEY_CTX *, unsigned char *, size_t *, const unsigned char *, size_t) = question->decrypts ? EVP_PKEY_decrypt : EVP_PKEY_encrypt;
     memset(answer, 0, sizeof *answer);
+    memset(answer->bytes, UNTOUCHED, sizeof answer->bytes);
     answer->status = question->decrypts ? EVP_PKEY_decrypt_init(context) : EVP_PKEY_encrypt_init(context);
     must(strcmp(serving(context), provider_names[side]) == 0, "%s: served by %s", key->label, serving(context));
     if (question->digest)
@@ -217,6 +218,10 @@ static void same(const char *what, const struct key *key, const struct question 
          what, key->label, question->digest ? question->digest : "-", question->query ? question->query : "-", input->len, question->room,
          question->copied, question->in_place, ours->status, stock->status, ours->told, stock->told, ours->size, stock->size, ours->before,
          stock->before, ours->after, stock->after, ours->errors, stock->errors);
+    /* OpenSSL fills the whole room before it writes into it. An encryption that fails may leave some of its random numbers there. */
+    size_t from = ours->status <= 0 ? question->decrypts ? 0 : ROOM : ours->len > stock->len ? ours->len : stock->len;
+    must(from >= ROOM || memcmp(ours->bytes + from, stock->bytes + from, ROOM - from) == 0, "%s, %s: %zu into %zu: other bytes behind %zu, %02x and %02x",
+         what, key->label, input->len, question->room, from, ours->bytes[from], stock->bytes[from]);
 }
 
 /* Both decrypt; gives the default provider's status. */
@@ -399,8 +404,9 @@ static void ask(const struct key *keys, size_t count)
         run(side, key, &question, &message, &answers[side]);
     same("encryption", key, &question, &message, answers);
     if (answers[OURS].status > 0) {
-        /* Software finds out that a room is too small after it has drawn a number; a key stream of zeros is drawn again there. */
-        int device = key->takes_public && known(answers[STOCK].after) && !in_place;
+        /* Software finds out that a room is too small after it has drawn a number, or (3.0.20) never; a key stream of zeros is drawn again
+         * there. */
+        int device = key->takes_public && known(answers[STOCK].after) && !in_place && !small;
         if (device && message.len <= 3)
             encrypt_either++;
         else if (device)
@@ -412,6 +418,7 @@ static void ask(const struct key *keys, size_t count)
         return;
     question.in_place = 0;
     question.asks_size = 0;
+    question.room = ROOM;
     for (int side = 0; side < SIDES; side++) {
         must(answers[side].len >= message.len + 80 && answers[side].len <= ROOM, "length %zu", answers[side].len);
         memcpy(sealed[side].at, answers[side].bytes, answers[side].len);

@@ -23,6 +23,10 @@ use crate::ops::curve::{may_use_device, nonce};
 use crate::ops::keymgmt::Key;
 use crate::ops::rsa::count;
 
+/// What OpenSSL leaves in the caller's buffer behind its answers.
+const BEHIND_CIPHERTEXT: u8 = 0;
+const BEHIND_MESSAGE: u8 = 0xff;
+
 /// The longest message that OpenSSL's key derivation serves.
 const MAX_MESSAGE_LEN_BYTES: usize = 1 << 30;
 
@@ -51,7 +55,7 @@ pub(super) fn encrypt(
     let outcome =
         sm2_encryption_points(key, nonce, len, &mut *points, check, || software.encrypt(output, message));
     match outcome {
-        Outcome::Hardware(()) => c_int::from(output.put(&work.sealed)),
+        Outcome::Hardware(()) => c_int::from(output.put_and_fill(&work.sealed, BEHIND_CIPHERTEXT)),
         Outcome::Software(encrypted) => encrypted,
     }
 }
@@ -93,7 +97,7 @@ pub(super) fn decrypt(
     };
     let finish = || decrypted.get().unwrap_or_else(|| (again.borrow_mut())());
     match sm2_decryption_point(key, first, len, &mut *point, check, finish) {
-        Outcome::Hardware(()) => c_int::from(output.put(&work.text)),
+        Outcome::Hardware(()) => c_int::from(output.put_and_fill(&work.text, BEHIND_MESSAGE)),
         Outcome::Software(decrypted) => decrypted,
     }
 }
