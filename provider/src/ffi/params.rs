@@ -300,7 +300,15 @@ impl<const N: usize> Described<N> {
 
 /// One description: name and type.
 pub(crate) const fn describe(key: &'static CStr, data_type: u32) -> Param {
-    Param { key: key.as_ptr(), data_type, data: std::ptr::null_mut(), data_size: 0, return_size: 0 }
+    let (key, data) = (key.as_ptr(), std::ptr::null_mut());
+    Param { key, data_type, data, data_size: 0, return_size: Param::UNMODIFIED }
+}
+
+/// The description of a number that fits an `int`.
+pub(crate) const fn describe_int(key: &'static CStr) -> Param {
+    let mut param = describe(key, Param::INTEGER);
+    param.data_size = size_of::<c_int>();
+    param
 }
 
 #[cfg(test)]
