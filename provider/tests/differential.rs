@@ -139,3 +139,18 @@ fn contradictory_keys_stay_in_software() {
     compare(&scratch, "contradiction", &[], Devices::None);
     compare(&scratch, "contradiction", &[], Devices::Simulated);
 }
+
+/// Sound keys without primes, which cannot be compared with each other: what is wrong is the device's fault.
+#[test]
+fn a_lying_device_is_blamed_without_primes() {
+    let scratch = Scratch::new("contradiction-lies");
+    let health = "[health]\npause-min-ms = 1\npause-max-ms = 1\nknown-answers = 1\n";
+    let policy = format!("[policy]\ndefault = \"hardware\"\n{health}");
+    std::fs::write(scratch.file("warpdrive.toml"), policy).expect("written");
+    let program = scratch.compile("contradiction");
+    let lies = Devices::Chosen(&["--hw", "v3", "--device", "hpre", "--fault", "bytes,every=3"]);
+    succeed(scratch.command(program, lies).arg("sound"));
+    let row = scratch.take_counters().remove("rsa-2048-private").expect("signatures were counted");
+    assert!(row.hardware > 0 && row.software.contains_key("wrong-result"), "{row:?}");
+    assert!(!row.software.contains_key("unsupported"), "{row:?}");
+}

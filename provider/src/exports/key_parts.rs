@@ -6,7 +6,7 @@ use std::ffi::c_int;
 
 use crate::ffi::bindings::{Param, selection};
 use crate::ffi::fallback::KeyType;
-use crate::ffi::params::{Described, describe};
+use crate::ffi::params::{Described, describe, describe_int};
 
 /// What import takes and export gives of the selected parts; null for nothing.
 pub(crate) fn of(key_type: KeyType, selected: c_int) -> *const Param {
@@ -103,10 +103,10 @@ const FFC: &[Param] = &[
     describe(c"q", Param::UNSIGNED_INTEGER),
     describe(c"g", Param::UNSIGNED_INTEGER),
     describe(c"j", Param::UNSIGNED_INTEGER),
-    describe(c"gindex", Param::INTEGER),
-    describe(c"pcounter", Param::INTEGER),
-    describe(c"hindex", Param::INTEGER),
-    describe(c"priv_len", Param::INTEGER),
+    describe_int(c"gindex"),
+    describe_int(c"pcounter"),
+    describe_int(c"hindex"),
+    describe_int(c"priv_len"),
     describe(c"seed", Param::OCTET_STRING),
     describe(c"group", Param::UTF8_STRING),
 ];
@@ -133,9 +133,9 @@ const EC_PARTS: &[&[Param]] = &[
         describe(c"order", Param::UNSIGNED_INTEGER),
         describe(c"cofactor", Param::UNSIGNED_INTEGER),
         describe(c"seed", Param::OCTET_STRING),
-        describe(c"decoded-from-explicit", Param::INTEGER),
+        describe_int(c"decoded-from-explicit"),
     ],
-    &[describe(c"use-cofactor-flag", Param::INTEGER), describe(c"include-public", Param::INTEGER)],
+    &[describe_int(c"use-cofactor-flag"), describe_int(c"include-public")],
 ];
 static EC: [Described<17>; 16] = {
     let mut lists = [const { Described::new([Param::END; 17]) }; 16];

@@ -280,6 +280,16 @@ impl<'a> Output<'a> {
         true
     }
 
+    /// As [`Self::put`], and fills what is left of the caller's buffer with `rest`.
+    pub(crate) fn put_and_fill(&mut self, bytes: &[u8], rest: u8) -> bool {
+        let is_put = self.put(bytes);
+        if is_put {
+            // SAFETY: `new`'s promise: `size` writable bytes, no fewer than `put` has just written.
+            unsafe { self.pointer.add(bytes.len()).write_bytes(rest, self.size - bytes.len()) };
+        }
+        is_put
+    }
+
     /// Gives the caller the first `len` of `bytes`, if `good`. Which bytes are touched, and when, depends on neither `len` nor
     /// `good`: as many as `bytes` are there, the rest with what they hold. False, and nothing written, when there is no room
     /// for all of `bytes`.
@@ -346,6 +356,11 @@ mod tests {
         assert_eq!((part_told, output.told()), (2, 7));
         output.tell(8);
         assert_eq!((told, room), (8, *b"abcdefXY"));
+        let mut filled_told = 0;
+        let mut filled = Output::over(&mut room[..6], &mut filled_told);
+        assert!(filled.put_and_fill(b"123", b'.') && !filled.put_and_fill(b"1234567", b'.'));
+        assert!(filled.put_and_fill(b"123456", b'.') && filled.put_and_fill(b"78", b'.'));
+        assert_eq!((filled_told, room), (2, *b"78....XY"));
     }
 
     #[test]

@@ -4,8 +4,6 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 
-use zeroize::Zeroizing;
-
 use super::bindings::Param;
 
 /// Parameters the caller sent; null is an empty array.
@@ -70,21 +68,6 @@ impl<'a> Params<'a> {
         }
         // SAFETY: `new`'s promise covers the `data_size` bytes at `data`.
         Some(unsafe { std::slice::from_raw_parts(param.data.cast::<u8>(), param.data_size) }.to_vec())
-    }
-
-    /// The number under `key`, big-endian, as wide as it was sent.
-    pub(crate) fn big_number(self, key: &CStr) -> Option<Zeroizing<Vec<u8>>> {
-        let (_, param) = self.iter().find(|(name, _)| *name == key)?;
-        if param.data_type != Param::UNSIGNED_INTEGER || param.data.is_null() {
-            return None;
-        }
-        // SAFETY: `new`'s promise covers the `data_size` bytes at `data`.
-        let native = unsafe { std::slice::from_raw_parts(param.data.cast::<u8>(), param.data_size) };
-        let mut number = Zeroizing::new(native.to_vec());
-        if cfg!(target_endian = "little") {
-            number.reverse();
-        }
-        Some(number)
     }
 }
 
@@ -236,6 +219,11 @@ impl<'a> Own<'a> {
         Self::new(key, Param::UNSIGNED_INTEGER, value.as_mut_ptr(), value.len())
     }
 
+    /// Asks how long a big number is.
+    pub(crate) fn number_asking(key: &'static CStr) -> Self {
+        Self::new(key, Param::UNSIGNED_INTEGER, std::ptr::null_mut(), 0)
+    }
+
     /// A text to send.
     pub(crate) fn text(key: &'static CStr, value: &'a CStr) -> Self {
         // Sent arrays are only read.
@@ -312,21 +300,20 @@ impl<const N: usize> Described<N> {
 
 /// One description: name and type.
 pub(crate) const fn describe(key: &'static CStr, data_type: u32) -> Param {
-    Param { key: key.as_ptr(), data_type, data: std::ptr::null_mut(), data_size: 0, return_size: 0 }
+    let (key, data) = (key.as_ptr(), std::ptr::null_mut());
+    Param { key, data_type, data, data_size: 0, return_size: Param::UNMODIFIED }
+}
+
+/// The description of a number that fits an `int`.
+pub(crate) const fn describe_int(key: &'static CStr) -> Param {
+    let mut param = describe(key, Param::INTEGER);
+    param.data_size = size_of::<c_int>();
+    param
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn miri_numbers_are_read_big_endian() {
-        let mut native = 0x0102_0304_u32.to_ne_bytes();
-        let array = [Own::new(c"n", Param::UNSIGNED_INTEGER, native.as_mut_ptr(), 4), Own::END];
-        let number = to_send(&array).big_number(c"n").unwrap();
-        assert_eq!(*number, [1, 2, 3, 4]);
-        assert!(to_send(&array).big_number(c"e").is_none());
-    }
 
     #[test]
     fn miri_texts_are_read_with_and_without_their_end_mark() {

@@ -65,8 +65,8 @@ pub(crate) struct Signature {
     context: Arc<Context>,
     signature_type: SignatureType,
     properties: Properties,
-    /// SM2: who signs.
-    identity: Vec<u8>,
+    /// SM2: who signs; `None` when that is not known.
+    identity: Option<Vec<u8>>,
     /// It was told something that only the default provider understands.
     is_theirs: bool,
     /// Parameters, verification, and every software operation.
@@ -106,7 +106,7 @@ impl Signature {
             context,
             signature_type,
             properties: Properties { fetch: properties.map(CStr::to_owned), ..Properties::default() },
-            identity: Vec::new(),
+            identity: Some(Vec::new()),
             is_theirs: false,
             software,
             key: None,
@@ -142,32 +142,37 @@ impl Signature {
     fn begin(&mut self, begun: c_int, key: Option<Arc<Key>>, params: Params<'_>) -> c_int {
         self.message = Message::Theirs;
         self.is_signing = false;
+        (self.properties.digest, self.properties.mask) = (None, None);
+        self.note(params, begun);
         if begun != 1 {
             // That context may hold the old key or the new one: it alone signs, until an init brings a key.
             self.key = None;
-            return begun;
-        }
-        if key.is_some() {
+        } else if key.is_some() {
             self.key = key;
         }
-        self.note(params);
         begun
     }
 
-    /// Remembers of `params`, which the default provider's context took, what it does not tell again.
-    fn note(&mut self, params: Params<'_>) {
-        for (name, _) in params.iter() {
-            if name == c"properties" {
-                self.properties.digest = params.text(name);
-            } else if name == c"mgf1-properties" {
-                self.properties.mask = params.text(name);
-            } else if name == c"distid" {
-                self.identity = params.octets(name).unwrap_or_default();
-            } else if name == c"kat" {
-                // Nonces for known answers.
-                self.is_theirs = true;
-            }
+    /// Remembers of `params`, which the default provider's context took when `taken` is 1, what it does not tell again.
+    fn note(&mut self, params: Params<'_>, taken: c_int) {
+        let names = |wanted: &CStr| params.iter().any(|(name, _)| name == wanted);
+        if names(c"distid") {
+            // Of what it refuses as a whole it may have taken this.
+            let identity = params.octets(c"distid").unwrap_or_default();
+            self.identity = Some(identity).filter(|_| taken == 1);
         }
+        if taken != 1 {
+            return;
+        }
+        // A query string counts for the digest beside it; without one it is not looked at.
+        if names(c"digest") {
+            self.properties.digest = params.text(c"properties");
+        }
+        if names(c"mgf1-digest") {
+            self.properties.mask = params.text(c"mgf1-properties");
+        }
+        // Nonces for known answers.
+        self.is_theirs |= names(c"kat");
     }
 
     /// The row under which private operations with `key` are counted.
@@ -300,7 +305,12 @@ impl Signature {
         let begun = self.software.digest_sign_init(digest, key.as_deref().map(Key::software), params);
         // A parameter of the digest itself: its owner runs it.
         let is_plain = params.iter().all(|(name, _)| SIGNATURE_PARAMETERS.contains(&name));
-        if self.begin(begun, key, params) == 1 && is_plain {
+        self.begin(begun, key, params);
+        if digest.is_some() {
+            // Fetched as the context's own query string says, whatever `params` say.
+            self.properties.digest = None;
+        }
+        if begun == 1 && is_plain {
             if let Some(running) = self.own_digest() {
                 self.message = Message::Ours(running);
             }
@@ -331,7 +341,9 @@ impl Signature {
 
     pub(crate) fn digest_sign_update(&mut self, data: Input<'_>) -> c_int {
         self.settle();
-        self.begin_message();
+        if let Err(refused) = self.begin_message() {
+            return refused;
+        }
         match &mut self.message {
             Message::Ours(running) => c_int::from(running.context.update(data)),
             _ => self.software.digest_sign_update(data),
@@ -340,19 +352,27 @@ impl Signature {
 
     /// Before the first byte of a message: an SM2 signer's identity goes into the digest, and can be changed no more. When that
     /// cannot be done here, the default provider's context takes the message.
-    fn begin_message(&mut self) {
-        let Message::Ours(running) = &mut self.message else { return };
-        let Some(sm3) = running.identity.take() else { return };
+    /// # Errors
+    /// What that context returned when it refused; it has raised why.
+    fn begin_message(&mut self) -> Result<(), c_int> {
+        let Message::Ours(running) = &mut self.message else { return Ok(()) };
+        let Some(sm3) = running.identity.take() else { return Ok(()) };
         let fallback = self.software.fallback();
-        let fed = self.key.as_ref().is_some_and(|key| {
-            curve::feed_identity(fallback, sm3, &mut running.context, key, &self.identity)
+        let fed = self.key.as_ref().zip(self.identity.as_ref()).is_some_and(|(key, identity)| {
+            curve::feed_identity(fallback, sm3, &mut running.context, key, identity)
         });
-        let core = self.context.core();
-        // It hashes the identity now, and so refuses another one from here on.
-        let nothing = Input::from(&[][..]);
-        if !fed || !core.without_errors(|| self.software.digest_sign_update(nothing) == 1) {
+        if !fed {
             self.message = Message::Theirs;
+            return Ok(());
         }
+        // It hashes the identity now, and so refuses another one from here on.
+        let hashed = self.software.digest_sign_update(Input::from(&[][..]));
+        if hashed == 1 {
+            return Ok(());
+        }
+        // The next call would be taken, and the identity left out: it is for the caller to make, or not.
+        self.message = Message::Theirs;
+        Err(hashed)
     }
 
     pub(crate) fn digest_sign_final(&mut self, output: &mut Output<'_>) -> c_int {
@@ -361,7 +381,9 @@ impl Signature {
             // Consumes nothing.
             return self.software.digest_sign_final(output);
         }
-        self.begin_message();
+        if let Err(refused) = self.begin_message() {
+            return refused;
+        }
         match std::mem::replace(&mut self.message, Message::Ended) {
             Message::Theirs | Message::Ended => {
                 self.message = Message::Theirs;
@@ -423,10 +445,25 @@ impl Signature {
     pub(crate) fn set_params(&mut self, params: Params<'_>) -> c_int {
         self.settle();
         let set = self.software.set_params(params);
-        if set == 1 {
-            self.note(params);
-        }
+        self.note(params, set);
+        self.follow_digest(params);
         set
+    }
+
+    /// Once a size was asked for, the default provider's context takes another digest, and drops the one that runs, even if
+    /// it then refuses the rest of `params`. It says so itself when it is given nothing to hash; then it answers alone.
+    fn follow_digest(&mut self, params: Params<'_>) {
+        let is_running = matches!(self.message, Message::Ours(_));
+        // The one digest of SM2 stays, and would be given the signer's identity now.
+        if !is_running || self.signature_type == SignatureType::Sm2 {
+            return;
+        }
+        let nothing = Input::from(&[][..]);
+        let is_named = params.iter().any(|(name, _)| name == c"digest");
+        let core = self.context.core();
+        if is_named && core.without_errors(|| self.software.digest_sign_update(nothing) != 1) {
+            self.message = Message::Theirs;
+        }
     }
 
     pub(crate) fn get_digest_params(&mut self, params: ParamsToFill<'_>) -> c_int {

@@ -70,7 +70,7 @@ static void sign(int side, const struct key *key, const struct question *questio
         context = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, properties[side]);
         answer->status = EVP_PKEY_sign_init(context);
         if (answer->status > 0 && question->digest) {
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)question->digest, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)question->digest, 0), OSSL_PARAM_END};
             answer->status = EVP_PKEY_CTX_set_params(context, params);
         }
     } else {
@@ -118,7 +118,7 @@ static int verify(int side, const struct key *key, const struct question *questi
         context = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, properties[side]);
         status = EVP_PKEY_verify_init(context);
         if (status > 0 && question->digest) {
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)question->digest, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)question->digest, 0), OSSL_PARAM_END};
             status = EVP_PKEY_CTX_set_params(context, params);
         }
     } else {

@@ -123,7 +123,7 @@ static void digest_sequence(void)
     for (unsigned step = 0, steps = 3 + dice(10); step < steps; step++) {
         unsigned char out[SIDES][ROOM];
         size_t lens[SIDES];
-        switch (live ? dice(12) : 0) {
+        switch (live ? dice(14) : 0) {
         case 0: {
             EVP_PKEY *with = live && dice(3) == 0 ? NULL : kind->key;
             const char *digest = dice(10) ? digest_name() : NULL;
@@ -184,7 +184,7 @@ static void digest_sequence(void)
         case 8: {
             const char *changed = digest_name();
             note(" digest(%s)", changed);
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
             BOTH(EVP_PKEY_CTX_set_params(inner[side], params));
             same(status);
             break;
@@ -206,6 +206,17 @@ static void digest_sequence(void)
             break;
         }
         case 10: {
+            unsigned deterministic = dice(2);
+            size_t size = dice(2) ? 32 : dice(70);
+            int is_size = (int)dice(2);
+            note(" %s(%zu)", is_size ? "digest-size" : "nonce-type", is_size ? size : deterministic);
+            OSSL_PARAM params[] = {is_size ? (OSSL_PARAM)OSSL_PARAM_size_t("digest-size", &size) : (OSSL_PARAM)OSSL_PARAM_uint("nonce-type", &deterministic),
+                                   OSSL_PARAM_END};
+            BOTH(EVP_PKEY_CTX_set_params(inner[side], params));
+            same(status);
+            break;
+        }
+        case 11: {
             note(" dup");
             copied = 1;
             for (int side = 0; side < SIDES; side++) {
@@ -272,7 +283,7 @@ static void bare_sequence(void)
         case 0: {
             const char *changed = digest_name();
             note(" digest(%s)", changed);
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
             BOTH(EVP_PKEY_CTX_set_params(context[side], params));
             same(status);
             named = named || status[STOCK] > 0;

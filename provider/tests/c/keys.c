@@ -65,7 +65,8 @@ static void list(struct answers *answers, const char *what, const OSSL_PARAM *pa
     size_t at = 0;
     text[0] = 0;
     for (; params && params->key; params++)
-        at += (size_t)snprintf(text + at, sizeof text - at, " %s/%u", params->key, params->data_type);
+        at += (size_t)snprintf(text + at, sizeof text - at, " %s/%u/%zu/%zd", params->key, params->data_type, params->data_size,
+                               (ssize_t)params->return_size);
     note(answers, "%s%s", what, text);
 }
 

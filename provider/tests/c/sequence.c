@@ -140,7 +140,7 @@ static void digest_sequence(int verify)
         case 10: {
             const char *changed = digests[dice(6)];
             note(" digest(%s)", changed);
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
             BOTH(EVP_PKEY_CTX_set_params(inner[side], params));
             same(status, NULL, NULL);
             break;
@@ -278,7 +278,7 @@ static void bare_sequence(void)
         case 9: {
             const char *changed = digests[dice(6)];
             note(" digest(%s)", changed);
-            OSSL_PARAM params[] = {OSSL_PARAM_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
+            OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)changed, 0), OSSL_PARAM_END};
             BOTH(EVP_PKEY_CTX_set_params(context[side], params));
             same(status, NULL, NULL);
             break;

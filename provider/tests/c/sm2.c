@@ -1,18 +1,19 @@
 /* SM2 encryption and decryption: keys, digests, lengths, rooms, ciphertexts damaged in every part; both sides must answer the same
  * (status, length, message, errors), and open whatever the other sealed. Prints at the end what our side finished and where a device
- * that is there would have done it: "ROW hardware N", "ROW software N", "ROW refused N"; and of encryptions "ROW either N", whose
+ * that is there would have done it: "ROW hardware N", "ROW software N", "ROW refused N", "ROW zero N" (opened by software, if at all); and of encryptions "ROW either N", whose
  * message is so short that its key stream may be all zero, for software to draw again.
  * With "times" it prints instead the processor's microseconds per operation on each side, those of the calling thread and of the
  * whole clock, medians of five turns.
- * Usage: sm2 SEED CASES, or sm2 vectors, or sm2 times OPERATIONS MESSAGE-BYTES */
+ * With "zeros" it decrypts what a peer has sealed with a key stream of zeros, which some versions refuse and others open.
+ * Usage: sm2 SEED CASES, or sm2 vectors, or sm2 zeros, or sm2 times OPERATIONS MESSAGE-BYTES */
 #include "pair.h"
 #include <openssl/ec.h>
 #include <openssl/obj_mac.h>
 #include <time.h>
 
-enum { ROOM = 6000, MOST = 5000 };
+enum { ROOM = 6000, MOST = 5000, UNTOUCHED = 0x5a };
 
-static unsigned long encrypt_hardware, encrypt_software, encrypt_either, decrypt_hardware, decrypt_software, decrypt_refused;
+static unsigned long encrypt_hardware, encrypt_software, encrypt_either, decrypt_hardware, decrypt_software, decrypt_refused, decrypt_zero;
 
 struct bytes {
     unsigned char at[ROOM];
@@ -31,6 +32,8 @@ struct parts {
 };
 
 static EC_GROUP *group;
+/* The key stream of what is decrypted is all zero: the device's answer is right, and the running OpenSSL decides what becomes of it. */
+static int zero_stream;
 
 /* One element: tag, length, contents. */
 static void add(struct bytes *to, unsigned tag, const unsigned char *contents, size_t len)
@@ -174,6 +177,7 @@ static void run(int side, const struct key *key, const struct question *question
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, properties[side]);
     int (*crypt)(EVP_PKEY_CTX *, unsigned char *, size_t *, const unsigned char *, size_t) = question->decrypts ? EVP_PKEY_decrypt : EVP_PKEY_encrypt;
     memset(answer, 0, sizeof *answer);
+    memset(answer->bytes, UNTOUCHED, sizeof answer->bytes);
     answer->status = question->decrypts ? EVP_PKEY_decrypt_init(context) : EVP_PKEY_encrypt_init(context);
     must(strcmp(serving(context), provider_names[side]) == 0, "%s: served by %s", key->label, serving(context));
     if (question->digest)
@@ -214,6 +218,10 @@ static void same(const char *what, const struct key *key, const struct question 
          what, key->label, question->digest ? question->digest : "-", question->query ? question->query : "-", input->len, question->room,
          question->copied, question->in_place, ours->status, stock->status, ours->told, stock->told, ours->size, stock->size, ours->before,
          stock->before, ours->after, stock->after, ours->errors, stock->errors);
+    /* OpenSSL fills the whole room before it writes into it. An encryption that fails may leave some of its random numbers there. */
+    size_t from = ours->status <= 0 ? question->decrypts ? 0 : ROOM : ours->len > stock->len ? ours->len : stock->len;
+    must(from >= ROOM || memcmp(ours->bytes + from, stock->bytes + from, ROOM - from) == 0, "%s, %s: %zu into %zu: other bytes behind %zu, %02x and %02x",
+         what, key->label, input->len, question->room, from, ours->bytes[from], stock->bytes[from]);
 }
 
 /* Both decrypt; gives the default provider's status. */
@@ -239,7 +247,9 @@ static int decrypt(const char *what, const struct key *key, const struct questio
                  parts.string[0].len == (size_t)EVP_MD_get_size(digest) && parts.string[1].len > 0 && parts.string[1].len <= question.room &&
                  !question.in_place && (answers[STOCK].status > 0 || !question.asks_size || answers[STOCK].size > 0);
     EVP_MD_free(digest);
-    if (device && good)
+    if (device && good && zero_stream)
+        decrypt_zero++;
+    else if (device && good)
         decrypt_hardware++;
     else if (device)
         decrypt_refused++;
@@ -394,8 +404,9 @@ static void ask(const struct key *keys, size_t count)
         run(side, key, &question, &message, &answers[side]);
     same("encryption", key, &question, &message, answers);
     if (answers[OURS].status > 0) {
-        /* Software finds out that a room is too small after it has drawn a number; a key stream of zeros is drawn again there. */
-        int device = key->takes_public && known(answers[STOCK].after) && !in_place;
+        /* Software finds out that a room is too small after it has drawn a number, or (3.0.20) never; a key stream of zeros is drawn again
+         * there. */
+        int device = key->takes_public && known(answers[STOCK].after) && !in_place && !small;
         if (device && message.len <= 3)
             encrypt_either++;
         else if (device)
@@ -407,6 +418,7 @@ static void ask(const struct key *keys, size_t count)
         return;
     question.in_place = 0;
     question.asks_size = 0;
+    question.room = ROOM;
     for (int side = 0; side < SIDES; side++) {
         must(answers[side].len >= message.len + 80 && answers[side].len <= ROOM, "length %zu", answers[side].len);
         memcpy(sealed[side].at, answers[side].bytes, answers[side].len);
@@ -459,6 +471,75 @@ static void vectors(void)
         must(decrypt("published", &key, &question, &sealed, &message), "published %zu does not open", i);
         EVP_PKEY_free(key.key);
         BN_free(d);
+    }
+}
+
+/* One byte, sealed with the first number whose key stream begins with a zero. */
+static void seal_with_zero(const BIGNUM *d, unsigned char letter, struct bytes *sealed)
+{
+    static struct parts parts;
+    EC_POINT *point = EC_POINT_new(group);
+    BIGNUM *k = BN_new(), *kd = BN_new(), *at[2] = {BN_new(), BN_new()};
+    BN_CTX *context = BN_CTX_new();
+    unsigned char shared[65 + 4], stream[32], message[65];
+    memset(shared, 0, sizeof shared);
+    shared[sizeof shared - 1] = 1;
+    BN_set_word(k, 1 + dice(1000000));
+    do {
+        BN_add_word(k, 1);
+        must(BN_mod_mul(kd, k, d, EC_GROUP_get0_order(group), context) == 1 && EC_POINT_mul(group, point, kd, NULL, NULL, NULL) == 1 &&
+                 EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, shared, 65, NULL) == 65 &&
+                 EVP_Q_digest(NULL, "SM3", properties[STOCK], shared + 1, 68, stream, NULL) == 1,
+             "key stream");
+    } while (stream[0] != 0);
+    memcpy(message, shared + 1, 32);
+    message[32] = letter;
+    memcpy(message + 33, shared + 33, 32);
+    parts.string[0].len = 32;
+    parts.string[1].len = 1;
+    parts.string[1].at[0] = letter;
+    must(EVP_Q_digest(NULL, "SM3", properties[STOCK], message, 65, parts.string[0].at, NULL) == 1 && EC_POINT_mul(group, point, k, NULL, NULL, NULL) == 1 &&
+             EC_POINT_get_affine_coordinates(group, point, at[0], at[1], NULL) == 1,
+         "ciphertext");
+    for (int i = 0; i < 2; i++) {
+        unsigned char sign = (unsigned char)(BN_num_bits(at[i]) % 8 == 0);
+        parts.number[i].at[0] = 0;
+        parts.number[i].len = (size_t)BN_bn2bin(at[i], parts.number[i].at + sign) + sign;
+        BN_free(at[i]);
+    }
+    build(&parts, sealed);
+    BN_CTX_free(context);
+    BN_free(k);
+    BN_free(kd);
+    EC_POINT_free(point);
+}
+
+static void zeros(void)
+{
+    static struct bytes sealed, message;
+    for (int i = 0; i < 4; i++) {
+        struct question question = {.room = ROOM};
+        BIGNUM *d = NULL;
+        EVP_PKEY *born = EVP_PKEY_Q_keygen(NULL, properties[STOCK], "SM2");
+        must(EVP_PKEY_get_bn_param(born, "priv", &d) == 1, "private number");
+        struct key key = {.label = "whole", .takes_private = 1, .takes_public = 1, .key = from_numbers(properties[i % SIDES], d, 1)};
+        message.len = 1;
+        message.at[0] = (unsigned char)dice(256);
+        zero_stream = 1;
+        seal_with_zero(d, message.at[0], &sealed);
+        decrypt("a key stream of zeros", &key, &question, &sealed, &message);
+        zero_stream = 0;
+        /* The device is trusted as before. */
+        message.len = 100;
+        static struct answer answer;
+        run(STOCK, &key, &question, &message, &answer);
+        must(answer.status == 1, "seal");
+        memcpy(sealed.at, answer.bytes, answer.len);
+        sealed.len = answer.len;
+        must(decrypt("a good one behind it", &key, &question, &sealed, &message), "does not open");
+        EVP_PKEY_free(born);
+        EVP_PKEY_free(key.key);
+        BN_clear_free(d);
     }
 }
 
@@ -520,6 +601,8 @@ int main(int argc, char **argv)
     group = EC_GROUP_new_by_curve_name(NID_sm2);
     if (argc == 2 && strcmp(argv[1], "vectors") == 0) {
         vectors();
+    } else if (argc == 2 && strcmp(argv[1], "zeros") == 0) {
+        zeros();
     } else if (argc == 4 && strcmp(argv[1], "times") == 0 && atoi(argv[3]) > 0 && atoi(argv[3]) <= MOST) {
         measure(atoi(argv[2]), (size_t)atoi(argv[3]));
         EC_GROUP_free(group);
@@ -562,6 +645,7 @@ int main(int argc, char **argv)
     }
     EC_GROUP_free(group);
     printf("sm2-encrypt hardware %lu\nsm2-encrypt software %lu\nsm2-encrypt either %lu\n", encrypt_hardware, encrypt_software, encrypt_either);
-    printf("sm2-decrypt hardware %lu\nsm2-decrypt software %lu\nsm2-decrypt refused %lu\n", decrypt_hardware, decrypt_software, decrypt_refused);
+    printf("sm2-decrypt hardware %lu\nsm2-decrypt software %lu\nsm2-decrypt refused %lu\nsm2-decrypt zero %lu\n", decrypt_hardware, decrypt_software,
+           decrypt_refused, decrypt_zero);
     return end();
 }

@@ -5,6 +5,8 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::{Fallback, copied_functions};
 use crate::ffi::bindings::{Callback, Param};
 use crate::ffi::params::{Own, Params, ParamsToFill, to_fill};
@@ -208,25 +210,6 @@ impl Key {
         unsafe { (self.functions.export)(self.raw(), selection, callback, argument) }
     }
 
-    /// Hands the key's numbers to `visit`; they are gone when it returns.
-    pub(crate) fn export_to(&self, selection: c_int, visit: &mut dyn FnMut(Params<'_>)) -> bool {
-        unsafe extern "C" fn deliver(params: *const Param, argument: *mut c_void) -> c_int {
-            crate::ffi::guard::guard(
-                || (),
-                || {
-                    // SAFETY: `argument` is the visitor below, alive for the length of the export call.
-                    let visit = unsafe { &mut *argument.cast::<&mut dyn FnMut(Params<'_>)>() };
-                    // SAFETY: the provider sends a terminated array, valid for this call.
-                    visit(unsafe { Params::new(params) });
-                    1
-                },
-            )
-        }
-        let mut visit = visit;
-        // SAFETY: `deliver` accepts exactly this argument.
-        unsafe { self.export(selection, Some(deliver), (&raw mut visit).cast()) == 1 }
-    }
-
     /// A copy of the selected parts.
     pub(crate) fn duplicate(&self, selection: c_int) -> Option<Self> {
         // SAFETY: our key.
@@ -253,6 +236,20 @@ impl Key {
         let padding = len - written;
         value.iter_mut().take(padding).for_each(|byte| *byte = 0);
         true
+    }
+
+    /// How many bytes the number under `name` has; `None` when the key has none.
+    pub(crate) fn number_len_bytes(&self, name: &'static CStr) -> Option<usize> {
+        let mut array = [Own::number_asking(name), Own::END];
+        let answered = self.get_params(to_fill(&mut array)) == 1;
+        array[0].answer_len().filter(|_| answered)
+    }
+
+    /// The number under `name`, big-endian, as wide as it is; `None` when the key has none. Not by the provider's export, whose
+    /// memory it frees with the numbers in it.
+    pub(crate) fn big_number(&self, name: &'static CStr) -> Option<Zeroizing<Vec<u8>>> {
+        let mut value = Zeroizing::new(vec![0; self.number_len_bytes(name)?]);
+        self.number(name, &mut value).then_some(value)
     }
 
     /// Fills `value` with the bytes under `name`; false when the key has none or they are not exactly as many.

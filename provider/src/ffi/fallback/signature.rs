@@ -100,8 +100,8 @@ pub(crate) struct CurveParameters {
     pub(crate) digest: CString,
     /// Bytes of the digest; 0 for any.
     pub(crate) digest_len_bytes: usize,
-    /// Nonces are made from key and message (RFC 6979).
-    pub(crate) is_deterministic: bool,
+    /// 0: nonces are drawn; 1: they are made from key and message (RFC 6979).
+    pub(crate) nonce_type: u32,
 }
 
 fn raw_key(key: Option<&Key>) -> *mut c_void {
@@ -293,7 +293,7 @@ impl SignatureContext {
         Some(CurveParameters {
             digest: CStr::from_bytes_until_nul(&digest).ok()?.to_owned(),
             digest_len_bytes: usize::from_ne_bytes(len_bytes),
-            is_deterministic: nonce_type != 0,
+            nonce_type,
         })
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::decode;
-use crate::ffi::bindings::selection;
 use crate::ffi::fallback::{self, Digest, DigestContext, Fallback};
 use crate::ffi::handle::Input;
 
@@ -24,9 +23,7 @@ pub(crate) struct Seed(Zeroizing<[u8; HASH_LEN_BYTES]>);
 impl Seed {
     /// `None` when the key has no private exponent, or the provider no SHA-256.
     pub(crate) fn of(key: &fallback::Key, modulus_len_bytes: usize) -> Option<Self> {
-        let mut exponent = None;
-        key.export_to(selection::KEYPAIR, &mut |params| exponent = params.big_number(c"d"));
-        let exponent = exponent.filter(|exponent| !exponent.is_empty())?;
+        let exponent = key.big_number(c"d")?;
         // Exactly as long as the modulus, however wide it came.
         let zeros = vec![0; modulus_len_bytes.saturating_sub(exponent.len())];
         let kept = exponent.get(exponent.len().saturating_sub(modulus_len_bytes)..)?;

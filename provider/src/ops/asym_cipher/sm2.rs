@@ -2,7 +2,8 @@
 //! here, with the default provider's digests.
 //!
 //! A decryption is checked by its own hash C3: only the right point gives the right one. When it does not fit, the default provider
-//! decrypts, and says whether the device is to blame or the ciphertext.
+//! decrypts, and says whether the device is to blame or the ciphertext. A key stream of zeros is the ciphertext's own, which some
+//! versions open and others refuse.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
@@ -21,6 +22,10 @@ use crate::ffi::handle::{Input, Output};
 use crate::ops::curve::{may_use_device, nonce};
 use crate::ops::keymgmt::Key;
 use crate::ops::rsa::count;
+
+/// What OpenSSL leaves in the caller's buffer behind its answers.
+const BEHIND_CIPHERTEXT: u8 = 0;
+const BEHIND_MESSAGE: u8 = 0xff;
 
 /// The longest message that OpenSSL's key derivation serves.
 const MAX_MESSAGE_LEN_BYTES: usize = 1 << 30;
@@ -50,7 +55,7 @@ pub(super) fn encrypt(
     let outcome =
         sm2_encryption_points(key, nonce, len, &mut *points, check, || software.encrypt(output, message));
     match outcome {
-        Outcome::Hardware(()) => c_int::from(output.put(&work.sealed)),
+        Outcome::Hardware(()) => c_int::from(output.put_and_fill(&work.sealed, BEHIND_CIPHERTEXT)),
         Outcome::Software(encrypted) => encrypted,
     }
 }
@@ -82,16 +87,17 @@ pub(super) fn decrypt(
     let again = RefCell::new(|| software.decrypt(output, encrypted));
     let decrypted = Cell::new(None);
     let check = |point: &[u8]| {
-        if work.open(point).is_some() {
+        let opened = work.open(point);
+        if opened == Some(true) {
             return Verdict::Right;
         }
         let result = (again.borrow_mut())();
         decrypted.set(Some(result));
-        if result == 1 { Verdict::Wrong } else { Verdict::BadInput }
+        if opened == Some(false) && result == 1 { Verdict::Wrong } else { Verdict::BadInput }
     };
     let finish = || decrypted.get().unwrap_or_else(|| (again.borrow_mut())());
     match sm2_decryption_point(key, first, len, &mut *point, check, finish) {
-        Outcome::Hardware(()) => c_int::from(output.put(&work.text)),
+        Outcome::Hardware(()) => c_int::from(output.put_and_fill(&work.text, BEHIND_MESSAGE)),
         Outcome::Software(decrypted) => decrypted,
     }
 }
@@ -193,12 +199,12 @@ struct Opening {
 }
 
 impl Opening {
-    /// Opens the message. `point`: x2 ‖ y2. `None`: C3 does not fit it, the key stream is all zero, or a digest failed.
-    fn open(&mut self, point: &[u8]) -> Option<()> {
+    /// Opens the message, and says whether C3 fits it. `point`: x2 ‖ y2. `None`: the key stream is all zero, or a digest failed.
+    fn open(&mut self, point: &[u8]) -> Option<bool> {
         lay_key_stream(&self.fallback, self.digest, point, &mut self.text)?;
         let mut room = [0; MAX_DIGEST_LEN_BYTES];
         let hash = hash(&self.fallback, self.digest, point, &self.text, &mut room)?;
-        bool::from(hash.ct_eq(&self.hash)).then_some(())
+        Some(bool::from(hash.ct_eq(&self.hash)))
     }
 }
 

@@ -2,18 +2,12 @@
 
 use warpdrive::request::pkey::DhPrivateKey;
 
-use crate::ffi::bindings::selection;
 use crate::ffi::fallback::Key;
 
 /// The private key as the device takes it; `None` when it does not.
 pub(super) fn private(software: &Key) -> Option<DhPrivateKey> {
-    let mut key = None;
-    let selected = selection::KEYPAIR | selection::DOMAIN_PARAMETERS;
-    let exported = software.export_to(selected, &mut |params| {
-        let numbers = params.big_number(c"p").zip(params.big_number(c"priv"));
-        key = numbers.and_then(|(p, private)| DhPrivateKey::new(&p, &private).ok());
-    });
-    key.filter(|_| exported)
+    let (p, private) = software.big_number(c"p").zip(software.big_number(c"priv"))?;
+    DhPrivateKey::new(&p, &private).ok()
 }
 
 /// The public value, big-endian, as long as the modulus; `None` without one.

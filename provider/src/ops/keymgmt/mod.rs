@@ -244,23 +244,23 @@ impl Key {
         self.context.core().without_errors(|| ecx::public(&self.software))
     }
 
-    /// Asked when a device's answer failed its check: whether the device is to blame and not the key. Slow, so the key's
-    /// numbers are examined once; a key found unsound stays in software.
+    /// Asked of an RSA key with primes when a device's answer failed its check: whether the device is to blame and not the key. Slow,
+    /// so the key's numbers are examined once; a key found unsound stays in software.
     pub(crate) fn is_sound(&self) -> bool {
         const FULL_CHECK: c_int = 0;
-        let comparable = match self.device() {
-            // Without primes there is nothing to compare.
-            Device::Rsa(device) => device.has_primes,
-            _ => false,
-        };
-        if comparable && !self.examined.load(Ordering::Acquire) {
+        if !self.examined.load(Ordering::Acquire) {
             let validate = || self.software.validate(selection::KEYPAIR, FULL_CHECK) == 1;
             if !self.context.core().without_errors(validate) {
-                self.device_unfit.store(true, Ordering::Release);
+                self.stays_in_software();
             }
             self.examined.store(true, Ordering::Release);
         }
         !self.device_unfit.load(Ordering::Acquire)
+    }
+
+    /// No device is to be given this key again: its numbers contradict each other.
+    pub(crate) fn stays_in_software(&self) {
+        self.device_unfit.store(true, Ordering::Release);
     }
 }
 

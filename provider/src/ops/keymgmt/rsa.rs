@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::ffi::bindings::selection;
 use crate::ffi::fallback::{Key, KeyType};
-use crate::ffi::params::{Own, Params, to_send};
+use crate::ffi::params::{Own, to_send};
 use crate::ops::asym_cipher::Seed;
 
 /// A private key the device can use.
@@ -18,7 +18,7 @@ pub(crate) struct DeviceKey {
     /// Big-endian, exactly as long as inputs and outputs.
     pub(crate) modulus: Vec<u8>,
     /// With primes the key's numbers can be compared with each other.
-    pub(super) has_primes: bool,
+    pub(crate) has_primes: bool,
     /// The public half as a plain RSA key, when the key itself is of type RSA-PSS and refuses a public operation without
     /// padding.
     public: Option<Key>,
@@ -40,25 +40,22 @@ impl DeviceKey {
     }
 
     pub(super) fn from_software(software: &Key) -> Option<Self> {
-        let mut key = None;
-        let exported = software.export_to(selection::KEYPAIR, &mut |params| {
-            key = Self::from_params(software, params);
-        });
-        key.filter(|_| exported)
-    }
-
-    fn from_params(software: &Key, params: Params<'_>) -> Option<Self> {
         // More than two primes: the device knows two.
-        if params.iter().any(|(name, _)| name == c"rsa-factor3") {
+        if software.number_len_bytes(c"rsa-factor3").is_some() {
             return None;
         }
-        let part = |name: &CStr| -> Zeroizing<Vec<u8>> { params.big_number(name).unwrap_or_default() };
+        let part =
+            |name: &'static CStr| -> Zeroizing<Vec<u8>> { software.big_number(name).unwrap_or_default() };
         let (n, e, d) = (part(c"n"), part(c"e"), part(c"d"));
         let (p, q) = (part(c"rsa-factor1"), part(c"rsa-factor2"));
         let (dp, dq) = (part(c"rsa-exponent1"), part(c"rsa-exponent2"));
         let qinv = part(c"rsa-coefficient1");
         // Without a public exponent no result could be checked.
         if e.iter().all(|byte| *byte == 0) {
+            return None;
+        }
+        // Nor with one that the default provider's public operation refuses for a modulus of that length.
+        if n.len() > SMALL_MODULUS_LEN_BYTES && e.len() > MAX_PUBLIC_EXPONENT_LEN_BYTES {
             return None;
         }
         let components = RsaComponents { n: &n, e: &e, d: &d, p: &p, q: &q, dp: &dp, dq: &dq, qinv: &qinv };
@@ -69,23 +66,36 @@ impl DeviceKey {
         let has_primes = !p.is_empty() && !q.is_empty();
         let public = match software.key_type() {
             KeyType::Rsa => None,
-            _ => Some(public_half(software, &n, &e)?),
+            _ => Some(plain(software, &n, &e, None)?),
         };
         (modulus.len() == len).then_some(Self { private, modulus, has_primes, public, seed: OnceBox::new() })
     }
 }
 
+/// `OPENSSL_RSA_SMALL_MODULUS_BITS` and `OPENSSL_RSA_MAX_PUBEXP_BITS` of `openssl/rsa.h`, in bytes.
+const SMALL_MODULUS_LEN_BYTES: usize = 384;
+const MAX_PUBLIC_EXPONENT_LEN_BYTES: usize = 8;
+
+/// The key without its primes as a plain RSA key, which no padding is prescribed for; `None` when a number is missing.
+pub(crate) fn without_primes(software: &Key) -> Option<Key> {
+    let part = |name: &'static CStr| software.big_number(name);
+    plain(software, &part(c"n")?, &part(c"e")?, Some(&part(c"d")?))
+}
+
 /// A plain RSA key of the same provider with these numbers, big-endian.
-fn public_half(software: &Key, n: &[u8], e: &[u8]) -> Option<Key> {
+fn plain(software: &Key, n: &[u8], e: &[u8], d: Option<&[u8]>) -> Option<Key> {
     let native = |number: &[u8]| {
-        let mut number = number.to_vec();
+        let mut number = Zeroizing::new(number.to_vec());
         if cfg!(target_endian = "little") {
             number.reverse();
         }
         number
     };
-    let (mut n, mut e) = (native(n), native(e));
+    let (mut n, mut e, mut d) = (native(n), native(e), d.map(native));
     let key = Key::new(software.fallback(), KeyType::Rsa)?;
-    let array = [Own::number(c"n", &mut n), Own::number(c"e", &mut e), Own::END];
-    (key.import(selection::PUBLIC_KEY, to_send(&array)) == 1).then_some(key)
+    let mut array = vec![Own::number(c"n", &mut n), Own::number(c"e", &mut e)];
+    array.extend(d.as_mut().map(|d| Own::number(c"d", d)));
+    let selected = if array.len() > 2 { selection::KEYPAIR } else { selection::PUBLIC_KEY };
+    array.push(Own::END);
+    (key.import(selected, to_send(&array)) == 1).then_some(key)
 }

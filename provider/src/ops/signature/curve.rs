@@ -34,7 +34,7 @@ pub(super) fn digest_of(
     fallback: &Fallback,
     parameters: &CurveParameters,
 ) -> Result<Option<Digest>, Why> {
-    if parameters.is_deterministic {
+    if parameters.nonce_type != 0 {
         return Err(Why::Unsupported);
     }
     if parameters.digest.is_empty() {
@@ -72,8 +72,7 @@ pub(super) fn prepare<'a>(
         _ if parameters.digest_len_bytes == 0 => value.len(),
         _ => parameters.digest_len_bytes,
     };
-    if parameters.is_deterministic || value.len() != wanted || room < encode::ecdsa_max_len_bytes(number_len)
-    {
+    if parameters.nonce_type != 0 || value.len() != wanted || room < encode::ecdsa_max_len_bytes(number_len) {
         return Err(Why::Unsupported);
     }
     let nonce = nonce(signer.curve(), key.bits()).ok_or(Why::Unsupported)?;
@@ -119,14 +118,23 @@ pub(super) fn second(
 ) -> Option<SignatureContext> {
     let fallback = key.software().fallback();
     let mut second = SignatureContext::new(fallback, signature_type, properties.fetch.as_deref())?;
-    let mut digest = vec![Own::text(c"digest", &parameters.digest)];
-    digest.extend(properties.digest.as_deref().map(|text| Own::text(c"properties", text)));
-    digest.push(Own::END);
-    (second.sign_init(Some(key.software()), to_send(&digest)) == 1).then_some(second)
+    let (mut size, mut nonce_type) = (parameters.digest_len_bytes.to_ne_bytes(), parameters.nonce_type);
+    let mut array = vec![Own::text(c"digest", &parameters.digest)];
+    array.extend(properties.digest.as_deref().map(|text| Own::text(c"properties", text)));
+    // SM2 has no choice of either, and refuses a size before it has its digest.
+    if signature_type == SignatureType::Ecdsa {
+        // Told last, it may be another one than the digest's: then nothing that long is signed.
+        array.push(Own::number(c"digest-size", &mut size));
+        if nonce_type != 0 {
+            array.push(Own::unsigned(c"nonce-type", &mut nonce_type));
+        }
+    }
+    array.push(Own::END);
+    (second.sign_init(Some(key.software()), to_send(&array)) == 1).then_some(second)
 }
 
 /// Feeds `digest`, which is SM3, with Z (GB/T 32918.2 §5.5): the digest of the signer's identity, the curve and the public key. It
-/// comes before the message. False when that cannot be done here.
+/// comes before the message. False when that cannot be done here, or is for the default provider to refuse.
 pub(super) fn feed_identity(
     fallback: &Arc<Fallback>,
     sm3: Digest,
@@ -136,9 +144,9 @@ pub(super) fn feed_identity(
 ) -> bool {
     let software = key.software();
     let (mut x, mut y) = ([0; 32], [0; 32]);
-    let Some(bits) = identity.len().checked_mul(8).and_then(|bits| u16::try_from(bits).ok()) else {
-        return false;
-    };
+    // OpenSSL refuses the longest one that its bits could be counted of.
+    let counted = identity.len().checked_mul(8).and_then(|bits| u16::try_from(bits).ok());
+    let Some(bits) = counted.filter(|bits| *bits < u16::MAX / 8 * 8) else { return false };
     if key.curve_name() != CurveName::Sm2
         || !software.number(c"qx", &mut x)
         || !software.number(c"qy", &mut y)
