@@ -187,8 +187,8 @@ impl<A: Accelerator> Deflate<A> {
         let start_checksum = self.fifo_checksum;
         let end_checksum = match rest.is_empty() {
             true => self.checksum,
-            false if checksum.is_some() => wrapper::checksum(wrapper, start_checksum, &plain),
-            false => start_checksum,
+            // What stays behind begins there, and is sent with a checksum of its own.
+            false => wrapper::checksum(wrapper, start_checksum, &plain),
         };
         let proof = match checksum {
             Some(_) => Proof::new(verify, verify::part(wrapper, start_checksum, end_checksum, &plain)),
