@@ -57,14 +57,13 @@ fn blank() -> z_stream {
 
 /// Points `strm` at the buffers of a call, at most `u32::MAX` bytes each. Returns the lengths lent.
 fn lend(strm: &mut z_stream, io: &Io<'_>) -> (u32, u32) {
-    let len_in = u32::try_from(io.avail_in()).unwrap_or(u32::MAX);
-    let len_out = u32::try_from(io.avail_out()).unwrap_or(u32::MAX);
     // A NULL with no bytes behind it is legal for the caller; the engine makes slices of it.
-    if io.next_in().is_null() {
-        strm.next_in = ptr::NonNull::dangling().as_ptr();
-    } else {
-        strm.next_in = io.next_in();
-    }
+    let (next_in, len_in) = match io.next_in().is_null() {
+        true => (ptr::NonNull::<u8>::dangling().as_ptr().cast_const(), 0),
+        false => (io.next_in(), u32::try_from(io.avail_in()).unwrap_or(u32::MAX)),
+    };
+    let len_out = u32::try_from(io.avail_out()).unwrap_or(u32::MAX);
+    strm.next_in = next_in;
     strm.next_out = io.next_out();
     strm.avail_in = len_in;
     strm.avail_out = len_out;

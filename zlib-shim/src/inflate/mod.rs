@@ -44,6 +44,8 @@ pub(crate) struct Inflate<A = Core> {
     mode: Mode,
     /// Over all output delivered. The engine's own lags behind until the stream ends, and callers may look.
     checksum: u32,
+    /// Bits of the window's length, where the header says and has said it.
+    header_bits: Option<u8>,
     /// Which checksum; of a stream that takes either header, known with the first byte.
     wrapper: Option<Wrapper>,
     /// False after `inflateSync` and `inflateValidate(0)`: the checksum no longer means anything.
@@ -127,6 +129,7 @@ impl<A: InflateAccelerator> Inflate<A> {
             early: Early::default(),
             mode: Mode::Undecided,
             checksum: 1,
+            header_bits: None,
             wrapper: None,
             checking: true,
             tally: Tally::default(),
@@ -237,6 +240,9 @@ impl<A: InflateAccelerator> Inflate<A> {
             // No zlib header begins with gzip's first byte.
             let gzip = input.first() == Some(&0x1f);
             self.begin_checksum(if gzip { Wrapper::Gzip } else { Wrapper::Zlib });
+        }
+        if self.header_bits.is_none() && consumed != 0 {
+            self.header_bits = input.first().map(|&first| if first == 0x1f { 15 } else { (first >> 4) + 8 });
         }
         let wrapper = self.wrapper();
         if produced != 0 && self.checking && wrapper != Wrapper::Raw {
@@ -356,6 +362,7 @@ impl<A: InflateAccelerator> Inflate<A> {
             return Z_STREAM_ERROR;
         }
         self.window_bits = window_bits;
+        self.header_bits = None;
         self.checking = true;
         self.begin_anew();
         match &mut self.engine {
@@ -374,7 +381,17 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.engine().map_or(Z_MEM_ERROR, |engine| engine.set_dictionary(dictionary))
     }
 
-    /// The last 32 KiB delivered.
+    /// Most bytes of the stream's window. The engine's has 32 KiB whatever the stream's is (0.6.8), and callers have room for
+    /// no more than what they asked for.
+    fn window_len(&self) -> usize {
+        let bits = match self.window_bits.unsigned_abs() & 15 {
+            0 => self.header_bits.map_or(0, |bits| u32::from(bits).min(15)),
+            bits => bits,
+        };
+        1 << bits
+    }
+
+    /// The last bytes delivered, as many as the window holds.
     pub(crate) fn dictionary(&mut self) -> Vec<u8> {
         self.wake();
         self.leave_hardware(Reason::Unsupported);
@@ -385,6 +402,8 @@ impl<A: InflateAccelerator> Inflate<A> {
         if let Mode::Resumed(leftover) = &self.mode {
             window.truncate(window.len().saturating_sub(leftover.undelivered()));
         }
+        let excess = window.len().saturating_sub(self.window_len());
+        window.drain(..excess);
         window
     }
 

@@ -511,6 +511,34 @@ static void dictionaries(void)
     deflateEnd(&s);
 }
 
+/* The window handed out is the stream's, not a longer one: callers have room for no more. */
+static void small_windows(void)
+{
+    static const int bits[][2] = {{-9, -9}, {-12, -12}, {-15, -15}, {9, 9},  {10, 15}, {15, 15}, {9, 0},
+                                  {13, 0},  {15, 0},    {25, 25},   {28, 31}, {11, 32}, {15, 47}, {26, 32}, {26, 16}};
+    for (unsigned i = 0; i < sizeof bits / sizeof *bits; i++) {
+        z_stream s;
+        unsigned len = pack(bits[i][0], 100000), got = 0;
+        for (unsigned out = 400; out < 100000; out = out * 3 + 777) {
+            begin_inflate(&s, bits[i][1], len);
+            s.avail_out = out;
+            SHOW("inflate", inflate(&s, Z_NO_FLUSH));
+            memset(spare, 0xaa, 40000);
+            SHOW("inflateGetDictionary", inflateGetDictionary(&s, spare, &got));
+            printf("windows %d and %d: %u bytes, right %d, nothing behind %d\n", bits[i][0], bits[i][1], got,
+                   !memcmp(spare, plain + out - got, got), got == 40000 || (spare[got] == 0xaa && spare[got + 1] == 0xaa));
+            inflateReset(&s);
+            s.next_in = packed;
+            s.avail_in = len;
+            s.avail_out = out;
+            SHOW("again", inflate(&s, Z_NO_FLUSH));
+            SHOW("inflateGetDictionary", inflateGetDictionary(&s, NULL, &got));
+            printf("%u bytes\n", got);
+            inflateEnd(&s);
+        }
+    }
+}
+
 static void copies(void)
 {
     z_stream s, t;
@@ -603,6 +631,21 @@ static void one_shots(void)
     SHOW("written", len);
     len = 1000;
     SHOW("compress of NULL, 0", compress(packed, &len, NULL, 0));
+    len = 1000;
+    SHOW("compress of NULL, 5", compress(packed, &len, NULL, 5));
+    len = 1000;
+    SHOW("compress of NULL, 5, level 0", compress2(packed, &len, NULL, 5, 0));
+    len = 1000;
+    SHOW("uncompress of NULL, 0", uncompress(plain, &len, NULL, 0));
+    len = 1000;
+    SHOW("uncompress of NULL, 5", uncompress(plain, &len, NULL, 5));
+    SHOW("written", len);
+    uLong given = 5;
+    len = 1000;
+    SHOW("uncompress2 of NULL, 5", uncompress2(plain, &len, NULL, &given));
+    SHOW("used", given);
+    len = 0;
+    SHOW("uncompress of NULL, 5, no room", uncompress(plain, &len, NULL, 5));
     for (uLong n = 1; n < 1ul << 40; n *= 7)
         printf("compressBound(%lu) %lu deflateBound(NULL) %lu\n", n, compressBound(n), deflateBound(NULL, n));
     for (int mem = 1; mem < 10; mem++)
@@ -790,6 +833,7 @@ int main(void)
     inflate_codes(-15);
     damaged();
     dictionaries();
+    small_windows();
     copies();
     syncs();
     one_shots();
