@@ -101,6 +101,11 @@ impl<A: Accelerator> Deflate<A> {
         code
     }
 
+    /// Bytes of the stream's window.
+    pub(crate) fn window_len(&self) -> usize {
+        1 << self.parameters.settings.window_bits
+    }
+
     /// `deflateGetDictionary`: the plain text a decoder's window would hold now, with what is not yet compressed.
     pub(crate) fn dictionary(&mut self) -> Vec<u8> {
         let mut window = Vec::new();
@@ -108,7 +113,7 @@ impl<A: Accelerator> Deflate<A> {
             engine.dictionary(&mut window);
             return window;
         }
-        let limit = 1 << self.parameters.settings.window_bits;
+        let limit = self.window_len();
         window.extend_from_slice(last(&self.window, limit));
         window.extend_from_slice(last(&self.fifo, limit));
         let excess = window.len().saturating_sub(limit);

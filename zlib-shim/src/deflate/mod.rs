@@ -24,8 +24,8 @@ use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::next::{Deflater, OutOfMemory, Settings};
 use crate::abi::{
-    Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_FULL_FLUSH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
-    Z_STREAM_ERROR, Z_SYNC_FLUSH, Z_UNKNOWN,
+    Z_BINARY, Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_FULL_FLUSH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK,
+    Z_STREAM_END, Z_STREAM_ERROR, Z_SYNC_FLUSH, Z_UNKNOWN,
 };
 use crate::accelerator::Accelerator;
 use crate::pending::Pending;
@@ -225,6 +225,9 @@ impl<A: Accelerator> Deflate<A> {
         }
         // What a change of sides left.
         if !self.deliver(io) || io.avail_out() == 0 {
+            if flush == Z_FINISH && io.avail_in() == 0 && self.pending.is_empty() {
+                self.end_without_room()?;
+            }
             self.last_flush = INTERRUPTED;
             return Ok(Z_OK);
         }
@@ -416,6 +419,15 @@ impl<A: Accelerator> Deflate<A> {
         if self.deliver(io) { Z_STREAM_END } else { Z_OK }
     }
 
+    /// Ends a stream that has all of its input where the caller's room ended with the header: from there on zlib takes it for
+    /// one that ends, and the rest waits for room.
+    fn end_without_room(&mut self) -> Result<(), OutOfMemory> {
+        let Mode::Software(engine) = &mut self.mode else { return Ok(()) };
+        engine.run_to_vec(&[], Z_FINISH, self.pending.queue())?;
+        self.close();
+        Ok(())
+    }
+
     /// Notes that software consumed the first `consumed` bytes of `input`.
     fn consumed(&mut self, input: &[u8], consumed: usize) {
         let plain = input.get(..consumed).unwrap_or_default();
@@ -427,6 +439,10 @@ impl<A: Accelerator> Deflate<A> {
     /// Queues the trailer.
     fn close(&mut self) {
         wrapper::trailer(self.pending.queue(), self.parameters.wrapper, self.checksum, self.len_bytes);
+        // zlib judges a block when it ends one, the empty one of an empty stream too; at level 0 it judges none.
+        if self.data_type == Z_UNKNOWN && self.parameters.settings.level > 0 {
+            self.data_type = Z_BINARY;
+        }
         self.done = true;
         self.report();
     }

@@ -217,6 +217,11 @@ pub unsafe extern "C" fn deflateSetDictionary(
             // SAFETY: non-NULL, and readable for `dictLength` bytes, as zlib demands.
             let bytes = unsafe { std::slice::from_raw_parts(dictionary, dictLength as usize) };
             let code = stream.set_dictionary(bytes);
+            if code == Z_OK {
+                // zlib reads it as if it were input, of one that fills the window its end only.
+                let read = bytes.len().min(stream.window_len());
+                strm.total_in = strm.total_in.wrapping_add(read as u64);
+            }
             publish_adler(strm, stream);
             code
         };

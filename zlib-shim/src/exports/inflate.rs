@@ -17,6 +17,8 @@ impl block::Body for Inflate {
 
 impl block::Body for BackInflater {
     const KIND: u64 = u64::from_le_bytes(*b"infback ");
+    // zlib's inflateBack does not look where its z_stream is.
+    const MOVABLE: bool = true;
 }
 
 /// zlib.h, inflateInit_.

@@ -46,6 +46,8 @@ pub(crate) struct Inflate<A = Core> {
     checksum: u32,
     /// Bits of the window's length, where the header says and has said it.
     header_bits: Option<u8>,
+    /// `inflateSync` found a place before a header had come: raw, until `inflateReset2`.
+    headerless: bool,
     /// Which checksum; of a stream that takes either header, known with the first byte.
     wrapper: Option<Wrapper>,
     /// False after `inflateSync` and `inflateValidate(0)`: the checksum no longer means anything.
@@ -130,6 +132,7 @@ impl<A: InflateAccelerator> Inflate<A> {
             mode: Mode::Undecided,
             checksum: 1,
             header_bits: None,
+            headerless: false,
             wrapper: None,
             checking: true,
             tally: Tally::default(),
@@ -327,10 +330,15 @@ impl<A: InflateAccelerator> Inflate<A> {
     pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> c_int {
         self.take_over();
         self.settle(io);
-        let code = self.engine().map_or(Z_MEM_ERROR, |engine| engine.sync(io).0);
+        let (code, raw) = self.engine().map_or((Z_MEM_ERROR, false), |engine| engine.sync(io));
         if code == Z_OK {
-            // Found: zlib begins anew, keeps the totals, and checks no more.
+            // Found: zlib begins anew, keeps the totals, and checks no more. (So the engine is kept, and knows that the stream
+            // has become raw.)
             self.checking = false;
+            self.headerless |= raw;
+            if raw {
+                self.wrapper = Some(Wrapper::Raw);
+            }
             self.checksum = self.initial_adler().unwrap_or(self.checksum);
         }
         code
@@ -363,6 +371,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         }
         self.window_bits = window_bits;
         self.header_bits = None;
+        self.headerless = false;
         self.checking = true;
         self.begin_anew();
         match &mut self.engine {
@@ -373,7 +382,7 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// `strm->adler` after a reset.
     pub(crate) fn initial_adler(&self) -> Option<u32> {
-        initial_adler(self.window_bits)
+        if self.headerless { None } else { initial_adler(self.window_bits) }
     }
 
     pub(crate) fn set_dictionary(&mut self, dictionary: &[u8]) -> c_int {
@@ -496,8 +505,8 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.tally = Tally::default();
         self.mode = Mode::Undecided;
         self.early.begin();
-        if !self.checking {
-            // A new engine would check.
+        if !self.checking || self.headerless {
+            // A new engine would check, and look for a header.
             self.early.forget();
         }
         self.doubtful = 0;
@@ -506,6 +515,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.wrapper = None;
         self.checksum = initial_adler(self.window_bits).unwrap_or(1);
         match self.window_bits {
+            _ if self.headerless => self.begin_checksum(Wrapper::Raw),
             ..0 => self.begin_checksum(Wrapper::Raw),
             0..=15 => self.begin_checksum(Wrapper::Zlib),
             16..=31 => self.begin_checksum(Wrapper::Gzip),
