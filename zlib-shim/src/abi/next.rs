@@ -533,14 +533,11 @@ impl Inflater {
         self.told
     }
 
-    /// The same as text.
+    /// The same as a string.
     #[cfg(feature = "gz")]
-    pub(crate) fn message_text(&self) -> Option<&'static str> {
-        if self.told.is_null() {
-            return None;
-        }
+    pub(crate) fn message_text(&self) -> Option<&'static CStr> {
         // SAFETY: the engine's messages are C string literals.
-        unsafe { CStr::from_ptr(self.told) }.to_str().ok()
+        (!self.told.is_null()).then(|| unsafe { CStr::from_ptr(self.told) })
     }
 
     pub(crate) fn adler(&self) -> c_ulong {

@@ -15,6 +15,8 @@ mod rest;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod tests;
 
+#[cfg(feature = "gz")]
+use std::ffi::CStr;
 use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::time::{Duration, Instant};
 
@@ -490,7 +492,7 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// Why the last call failed.
     #[cfg(feature = "gz")]
-    pub(crate) fn message(&self) -> Option<&'static str> {
+    pub(crate) fn message(&self) -> Option<&'static CStr> {
         self.engine.as_ref().and_then(Inflater::message_text)
     }
 
