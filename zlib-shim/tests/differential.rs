@@ -60,6 +60,14 @@ fn threads_and_forks() {
     assert_eq!(same_output(&program, &[]), "20 children ended well\n");
 }
 
+/// Out of memory is a code, whichever allocation fails. (The system's gz* do not expect one of `deflate`.)
+#[test]
+fn out_of_memory_is_a_code() {
+    let folder = scratch("memory");
+    let program = compile(&folder, "memory");
+    assert_eq!(same_output(&program, &["streams"]), "done\n");
+}
+
 /// No invalid access, no leak. Needs valgrind.
 #[test]
 fn valgrind_finds_nothing() {

@@ -15,7 +15,9 @@ use zlib_rs::inflate::{self, InflateConfig, InflateStream, Window};
 use zlib_rs::{DeflateFlush, InflateFlush, ReturnCode};
 
 use super::io::Io;
+use super::own::zeroed;
 use super::{Z_BUF_ERROR, Z_DATA_ERROR, Z_MEM_ERROR, Z_OK, Z_STREAM_ERROR, pool};
+use crate::wrapper::TRAILER_MAX_BYTES;
 
 /// The engine could not get its memory.
 #[derive(Debug)]
@@ -172,19 +174,23 @@ impl Deflater {
         (code as c_int, consumed)
     }
 
-    /// Compresses all of `input` into `output`, which grows.
+    /// Compresses all of `input` into `output`, which grows, and has room for a trailer at the end. Out of memory: `output` is as
+    /// it was, and the engine has nothing that is worth keeping, unless there was no input.
     pub(crate) fn run_to_vec(
         &mut self,
         input: &[u8],
         flush: c_int,
         output: &mut Vec<u8>,
     ) -> Result<(), OutOfMemory> {
-        let mut rest = input;
+        let (start, mut rest) = (output.len(), input);
         loop {
             let filled = output.len();
-            output.try_reserve(rest.len() / 2 + 4096).map_err(|_| OutOfMemory)?;
+            if output.try_reserve(rest.len() / 2 + 4096).is_err() {
+                output.truncate(start);
+                return Err(OutOfMemory);
+            }
             let room = output.spare_capacity_mut();
-            let room_len = room.len();
+            let room_len = room.len() - TRAILER_MAX_BYTES;
             // SAFETY: `rest` is readable and `room` writable for their lengths; both outlive the call.
             let mut io =
                 unsafe { Io::from_raw(rest.as_ptr(), rest.len(), room.as_mut_ptr().cast(), room_len) };
@@ -217,14 +223,15 @@ impl Deflater {
     }
 
     /// Appends the window, at most 32 KiB, to `window`.
-    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) {
-        window.reserve(1 << 15);
+    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        window.try_reserve(1 << 15).map_err(|_| OutOfMemory)?;
         // SAFETY: room for 32 KiB, the largest window, was just reserved.
         let len = unsafe {
             deflate::get_dictionary(self.stream(), window.spare_capacity_mut().as_mut_ptr().cast())
         };
         // SAFETY: the engine wrote `len` bytes there.
         unsafe { window.set_len(window.len() + len) };
+        Ok(())
     }
 
     /// Bytes and bits produced but not delivered.
@@ -395,8 +402,9 @@ impl Inflater {
         if unsafe { CStr::from_ptr(self.strm.msg) } != c"repeated call with bad state" {
             return self.strm.msg;
         }
-        if let (Some(input), Ok(mut again)) = (input, Self::new(self.window_bits)) {
-            let mut scratch = vec![0; 1 << 15];
+        if let (Some(input), Ok(mut again), Ok(mut scratch)) =
+            (input, Self::new(self.window_bits), zeroed(1 << 15))
+        {
             let mut used = 0;
             loop {
                 let rest = input.get(used..).unwrap_or_default();
@@ -474,14 +482,15 @@ impl Inflater {
     }
 
     /// Appends the window, at most 32 KiB, to `window`.
-    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) {
-        window.reserve(1 << 15);
+    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        window.try_reserve(1 << 15).map_err(|_| OutOfMemory)?;
         // SAFETY: room for 32 KiB, the largest window, was just reserved.
         let len = unsafe {
             inflate::get_dictionary(self.stream(), window.spare_capacity_mut().as_mut_ptr().cast())
         };
         // SAFETY: the engine wrote `len` bytes there.
         unsafe { window.set_len(window.len() + len) };
+        Ok(())
     }
 
     /// # Safety

@@ -7,6 +7,7 @@ use super::{advance, buffers, is_compatible};
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::next::OutOfMemory;
+use crate::abi::own::try_box;
 use crate::abi::{
     Z_BLOCK, Z_BUF_ERROR, Z_DEFLATED, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_ERROR, Z_VERSION_ERROR, block,
     gz_header, z_stream,
@@ -82,8 +83,9 @@ unsafe fn init(
     };
     let stream = Stream::new(Core, parameters);
     fresh(fields, &stream);
+    let Ok(stream) = try_box(stream) else { return Z_MEM_ERROR };
     // SAFETY: valid; allocator fields were set just now.
-    match unsafe { block::install(strm, Box::new(stream)) } {
+    match unsafe { block::install(strm, stream) } {
         Ok(()) => Z_OK,
         Err(_) => Z_MEM_ERROR,
     }
@@ -242,7 +244,7 @@ pub unsafe extern "C" fn deflateGetDictionary(
 ) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |_: &mut z_stream, stream: &mut Stream| {
-            let window = stream.dictionary();
+            let Ok(window) = stream.dictionary() else { return Z_MEM_ERROR };
             // SAFETY: each is NULL or writable, the dictionary for 32768 bytes, as zlib demands.
             unsafe { super::hand_out(&window, dictionary, dictLength) };
             Z_OK

@@ -25,6 +25,7 @@ use warpdrive::request::compress::Wrapper;
 
 use crate::abi::io::Io;
 use crate::abi::next::{Inflater, OutOfMemory};
+use crate::abi::own::{copied, try_box};
 use crate::abi::{
     Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_END,
     Z_STREAM_ERROR, Z_TREES,
@@ -73,6 +74,8 @@ enum Mode {
     Resumed(Box<Leftover>),
     /// The engine, until the stream is reset.
     Software,
+    /// There was no memory to lead the engine to where the caller is. As in zlib, that is the answer until the stream is reset.
+    Lost,
 }
 
 #[derive(Clone, Default)]
@@ -158,7 +161,7 @@ impl<A: InflateAccelerator> Inflate<A> {
             Mode::Undecided | Mode::Software => self.run_software(io, flush),
             Mode::Probe(_) => self.run_probe(io, flush),
             Mode::Hardware(_) => self.run_hardware(io, flush),
-            Mode::Resumed(_) => self.run_resumed(io, flush),
+            Mode::Resumed(_) | Mode::Lost => self.run_resumed(io, flush),
         };
         // A later part of the call does not know what an earlier one did.
         let moved = before != (io.avail_in(), io.avail_out());
@@ -198,13 +201,17 @@ impl<A: InflateAccelerator> Inflate<A> {
             }
         }
         self.early.forget();
-        self.mode = if io.avail_out() >= limits.large {
-            Mode::Hardware(Box::new(Hardware::new(self.wrapper(), self.checksum, limits, None)))
+        let mode = if io.avail_out() >= limits.large {
+            try_box(Hardware::new(self.wrapper(), self.checksum, limits, None)).map(Mode::Hardware)
         } else {
             // What ends before it has shown its length was short, whatever lay behind it.
             self.why = Reason::Small;
-            Mode::Probe(Box::default())
+            try_box(Probe::default()).map(Mode::Probe)
         };
+        match mode {
+            Ok(mode) => self.mode = mode,
+            Err(OutOfMemory) => self.pin(Reason::Busy),
+        }
         None
     }
 
@@ -304,8 +311,12 @@ impl<A: InflateAccelerator> Inflate<A> {
                     self.pin(why);
                     return self.run_software(io, flush);
                 }
-                let hardware = Hardware::new(wrapper, checksum, limits, Some(std::mem::take(probe)));
-                self.mode = Mode::Hardware(Box::new(hardware));
+                let hardware = Hardware::new(wrapper, checksum, limits, Some(std::mem::take(&mut **probe)));
+                let Ok(hardware) = try_box(hardware) else {
+                    self.pin(Reason::Busy);
+                    return self.run_software(io, flush);
+                };
+                self.mode = Mode::Hardware(hardware);
                 // What software delivered is delivered once more by the device, and counted there.
                 self.tally = Tally::default();
                 return self.run_hardware(io, flush);
@@ -330,7 +341,9 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// `inflateSync`.
     pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> c_int {
-        self.take_over();
+        if let Err(OutOfMemory) = self.take_over() {
+            return Z_MEM_ERROR;
+        }
         self.settle(io);
         let (code, raw) = self.engine().map_or((Z_MEM_ERROR, false), |engine| engine.sync(io));
         if code == Z_OK {
@@ -357,7 +370,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.wake();
         if matches!(self.mode, Mode::Hardware(_) | Mode::Resumed(_)) {
             // The window is kept.
-            self.take_over();
+            let _ = self.take_over();
         }
         self.begin_anew();
         if let Some(engine) = &mut self.engine {
@@ -388,7 +401,9 @@ impl<A: InflateAccelerator> Inflate<A> {
     }
 
     pub(crate) fn set_dictionary(&mut self, dictionary: &[u8]) -> c_int {
-        self.take_over();
+        if let Err(OutOfMemory) = self.take_over() {
+            return Z_MEM_ERROR;
+        }
         self.engine().map_or(Z_MEM_ERROR, |engine| engine.set_dictionary(dictionary))
     }
 
@@ -403,23 +418,28 @@ impl<A: InflateAccelerator> Inflate<A> {
     }
 
     /// The last bytes delivered, as many as the window holds.
-    pub(crate) fn dictionary(&mut self) -> Vec<u8> {
+    pub(crate) fn dictionary(&mut self) -> Result<Vec<u8>, OutOfMemory> {
         self.wake();
         self.leave_hardware(Reason::Unsupported);
+        if matches!(self.mode, Mode::Lost) {
+            return Err(OutOfMemory);
+        }
         let mut window = Vec::new();
         if let Some(engine) = &mut self.engine {
-            engine.dictionary(&mut window);
+            engine.dictionary(&mut window)?;
         }
         if let Mode::Resumed(leftover) = &self.mode {
             window.truncate(window.len().saturating_sub(leftover.undelivered()));
         }
         let excess = window.len().saturating_sub(self.window_len());
         window.drain(..excess);
-        window
+        Ok(window)
     }
 
     pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
-        self.take_over();
+        if let Err(OutOfMemory) = self.take_over() {
+            return Z_MEM_ERROR;
+        }
         self.engine().map_or(Z_MEM_ERROR, |engine| engine.prime(bits, value))
     }
 
@@ -461,13 +481,14 @@ impl<A: InflateAccelerator> Inflate<A> {
     }
 
     /// For a call that changes what the engine does next: nothing but the engine from here on.
-    fn take_over(&mut self) {
+    fn take_over(&mut self) -> Result<(), OutOfMemory> {
         self.wake();
         self.early.forget();
         self.leave_hardware(Reason::Unsupported);
         if matches!(self.mode, Mode::Undecided | Mode::Probe(_)) {
             self.pin(Reason::Unsupported);
         }
+        if matches!(self.mode, Mode::Lost) { Err(OutOfMemory) } else { Ok(()) }
     }
 
     pub(crate) fn copy(&mut self) -> Result<Self, OutOfMemory>
@@ -480,13 +501,17 @@ impl<A: InflateAccelerator> Inflate<A> {
         };
         let mode = match &self.mode {
             Mode::Undecided => Mode::Undecided,
-            Mode::Probe(probe) => Mode::Probe(probe.clone()),
-            Mode::Hardware(hardware) => Mode::Hardware(hardware.clone()),
-            Mode::Resumed(leftover) => Mode::Resumed(leftover.clone()),
+            Mode::Probe(probe) => {
+                let consumed = copied(&probe.consumed)?;
+                Mode::Probe(try_box(Probe { consumed, delivered: probe.delivered })?)
+            }
+            Mode::Hardware(hardware) => Mode::Hardware(try_box(hardware.as_ref().clone())?),
+            Mode::Resumed(leftover) => Mode::Resumed(try_box(leftover.copy()?)?),
             Mode::Software => Mode::Software,
+            Mode::Lost => Mode::Lost,
         };
         let accelerator = self.accelerator.clone();
-        let (early, tally) = (self.early.clone(), self.tally.continued());
+        let (early, tally) = (self.early.copy()?, self.tally.continued());
         Ok(Self { accelerator, engine, early, mode, tally, stopwatch: None, ..*self })
     }
 
