@@ -98,6 +98,9 @@ impl<A: Accelerator> Deflate<A> {
             if len < full && !(at_end && (len >= limits.threshold || whole)) {
                 return Ok(());
             }
+            if out.try_reserve(1).is_err() {
+                return if out.is_empty() { Err(OutOfMemory) } else { Ok(()) };
+            }
             if at_hand < 2 * limits.piece {
                 self.segment_bytes = (self.segment_bytes * 2).min(limits.last_segment);
             }

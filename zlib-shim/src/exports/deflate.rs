@@ -115,7 +115,9 @@ pub unsafe extern "C" fn deflate(strm: *mut z_stream, flush: c_int) -> c_int {
             let mut io = unsafe { buffers(strm) };
             let code = stream.deflate(&mut io, flush);
             publish(strm, stream, &io, code);
-            code
+            // zlib.h knows no Z_MEM_ERROR here. Callers look for Z_STREAM_ERROR only (CPython, zlib's own gzwrite), take the input
+            // for compressed after any other code, and lose it. The message tells which it was.
+            if code == Z_MEM_ERROR { Z_STREAM_ERROR } else { code }
         };
         // SAFETY: the caller's promise, passed on.
         unsafe { block::with(strm, Z_STREAM_ERROR, call) }
