@@ -25,6 +25,9 @@ pub(crate) fn compress(io: &mut Io<'_>, level: c_int) -> c_int {
     let Some(parameters) = Parameters::new(level, crate::abi::Z_DEFLATED, 15, 8, 0) else {
         return Z_STREAM_ERROR;
     };
+    if io.has_null() {
+        return Z_STREAM_ERROR;
+    }
     let mut stream = Deflate::new(Core, parameters);
     let len_bytes = io.avail_in();
     if let (1.., Err(reason)) = (parameters.settings.level, stream.route(len_bytes, Z_FINISH)) {
@@ -49,6 +52,9 @@ pub(crate) fn compress(io: &mut Io<'_>, level: c_int) -> c_int {
 /// Decompresses one zlib stream. Returns `uncompress2`'s code; lengths used are found in `io`. `room`: bytes of output the
 /// caller said it has, which is 0 when `io` holds a substitute byte.
 pub(crate) fn uncompress(io: &mut Io<'_>, room: usize) -> c_int {
+    if io.has_null() {
+        return Z_STREAM_ERROR;
+    }
     // Where there is no device, asking once is enough.
     let first = warpdrive::preview(Algorithm::Inflate, io.avail_in());
     let routed = first != Err(Reason::NoDevice) && room != 0 && is_routable(io);

@@ -1,10 +1,12 @@
 //! Compressed bytes that the caller's buffer had no room for yet.
 
 use crate::abi::io::Io;
+use crate::abi::next::OutOfMemory;
+use crate::abi::own::copied;
 use warpdrive::memory;
 
 /// A queue of bytes: filled at the back, delivered from the front.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub(crate) struct Pending {
     bytes: Vec<u8>,
     delivered: usize,
@@ -17,6 +19,16 @@ impl Pending {
 
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.delivered
+    }
+
+    /// Makes sure that `len_bytes` more can be appended without asking for memory.
+    pub(crate) fn reserve(&mut self, len_bytes: usize) -> Result<(), OutOfMemory> {
+        self.bytes.try_reserve(len_bytes).map_err(|_| OutOfMemory)
+    }
+
+    pub(crate) fn copy(&self) -> Result<Self, OutOfMemory> {
+        let waiting = self.bytes.get(self.delivered..).unwrap_or_default();
+        Ok(Self { bytes: copied(waiting)?, delivered: 0 })
     }
 
     /// Where new bytes are appended.

@@ -114,6 +114,15 @@ pub(crate) fn gzip_header(out: &mut Vec<u8>, level: c_int, strategy: c_int, fiel
     }
 }
 
+/// Longest zlib header, and longest trailer.
+pub(crate) const ZLIB_HEADER_MAX_BYTES: usize = 6;
+pub(crate) const TRAILER_MAX_BYTES: usize = 8;
+
+/// Bytes of the gzip header, with the caller's fields if there are any.
+pub(crate) fn gzip_header_len(fields: Option<&HeaderRef>) -> usize {
+    10 + fields.map_or(0, gzip_header_extra_len)
+}
+
 /// Bytes the gzip header takes beyond the plain ten, for `deflateBound`.
 pub(crate) fn gzip_header_extra_len(fields: &HeaderRef) -> usize {
     let fields = fields.fields();

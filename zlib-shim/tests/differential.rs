@@ -60,6 +60,18 @@ fn threads_and_forks() {
     assert_eq!(same_output(&program, &[]), "20 children ended well\n");
 }
 
+/// Out of memory is a code, whichever allocation fails; one that the system's gz* understand.
+#[test]
+fn out_of_memory_is_a_code() {
+    let folder = scratch("memory");
+    let program = compile(&folder, "memory");
+    for preloaded in [false, true] {
+        let output = succeed(command(&program, preloaded).current_dir(&folder));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n", "{preloaded}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{preloaded}");
+    }
+}
+
 /// No invalid access, no leak. Needs valgrind.
 #[test]
 fn valgrind_finds_nothing() {

@@ -113,6 +113,16 @@ fn gz_functions_of_1_3_2() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+/// Out of memory is a code, whichever allocation fails.
+#[test]
+fn out_of_memory_is_a_code() {
+    let folder = scratch("memory");
+    let program_path = compile(&folder, "memory");
+    let output = succeed(program(program_path, true).current_dir(&folder));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
 /// Reads and writes inside buffers only. Needs valgrind.
 #[test]
 fn valgrind_finds_nothing_in_gz_functions() {

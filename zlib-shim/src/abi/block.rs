@@ -14,6 +14,8 @@ use super::z_stream;
 pub(crate) trait Body {
     /// Different for every kind.
     const KIND: u64;
+    /// Whether a `z_stream` that was copied by value is the stream as well.
+    const MOVABLE: bool = false;
 }
 
 /// "warpdrvz", first word of every block: no pointer of another zlib's state looks like it.
@@ -84,7 +86,7 @@ unsafe fn find<T: Body>(strm: *mut z_stream) -> Option<*mut Block<T>> {
     }
     // SAFETY: the magic says that this is one of our blocks; the three words stand at the same place in all of them.
     let (kind, owner) = unsafe { ((*block).kind, (*block).owner) };
-    (kind == T::KIND && std::ptr::eq(owner, strm)).then_some(block)
+    (kind == T::KIND && (T::MOVABLE || std::ptr::eq(owner, strm))).then_some(block)
 }
 
 /// Runs `call` on the stream behind `strm`, or returns `refused` when there is none (or a call is under way).

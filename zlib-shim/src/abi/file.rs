@@ -1,7 +1,7 @@
 //! Files by descriptor, for gz*: opened with exactly the flags that zlib uses, closed with the answer kept.
 #![expect(unsafe_code, reason = "open, fcntl, close and strerror of the C library")]
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, IntoRawFd};
@@ -52,9 +52,8 @@ pub(crate) fn close(file: File) -> io::Result<()> {
 }
 
 /// The C library's text for an `errno` value, in the program's language.
-pub(crate) fn error_text(errno: c_int) -> CString {
-    let mut text = [0_u8; 256];
+pub(crate) fn error_text(errno: c_int, room: &mut [u8]) -> &CStr {
     // SAFETY: writable for its length.
-    let _ = unsafe { libc::strerror_r(errno, text.as_mut_ptr().cast(), text.len()) };
-    CStr::from_bytes_until_nul(&text).map_or_else(|_| CString::default(), CStr::to_owned)
+    let _ = unsafe { libc::strerror_r(errno, room.as_mut_ptr().cast(), room.len()) };
+    CStr::from_bytes_until_nul(room).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //!
 //! Together with `exports/` this is the only part of the crate with `unsafe` in it. What leaves here is safe to use:
 //! [`io::Io`] (the buffers of one call), [`block`] (the object behind `z_stream.state`), [`header::HeaderRef`] (a
-//! borrowed `gz_header`), [`next`] (the software engine for streams) and [`whole`] (that for whole buffers and checksums).
+//! borrowed `gz_header`), [`own`] (memory that may not be there), [`next`] (the software engine for streams) and [`whole`] (that for whole buffers and checksums).
 
 pub(crate) mod block;
 #[cfg(feature = "gz")]
@@ -10,6 +10,7 @@ pub(crate) mod file;
 pub(crate) mod header;
 pub(crate) mod io;
 pub(crate) mod next;
+pub(crate) mod own;
 pub(crate) mod pool;
 pub(crate) mod whole;
 

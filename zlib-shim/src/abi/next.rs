@@ -4,7 +4,7 @@
 //! never reaches the caller's. Compression is always raw: header, trailer and checksum are the shim's.
 #![expect(unsafe_code, reason = "zlib-rs works on z_stream and raw buffers")]
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -15,7 +15,9 @@ use zlib_rs::inflate::{self, InflateConfig, InflateStream, Window};
 use zlib_rs::{DeflateFlush, InflateFlush, ReturnCode};
 
 use super::io::Io;
+use super::own::zeroed;
 use super::{Z_BUF_ERROR, Z_DATA_ERROR, Z_MEM_ERROR, Z_OK, Z_STREAM_ERROR, pool};
+use crate::wrapper::TRAILER_MAX_BYTES;
 
 /// The engine could not get its memory.
 #[derive(Debug)]
@@ -57,14 +59,13 @@ fn blank() -> z_stream {
 
 /// Points `strm` at the buffers of a call, at most `u32::MAX` bytes each. Returns the lengths lent.
 fn lend(strm: &mut z_stream, io: &Io<'_>) -> (u32, u32) {
-    let len_in = u32::try_from(io.avail_in()).unwrap_or(u32::MAX);
-    let len_out = u32::try_from(io.avail_out()).unwrap_or(u32::MAX);
     // A NULL with no bytes behind it is legal for the caller; the engine makes slices of it.
-    if io.next_in().is_null() {
-        strm.next_in = ptr::NonNull::dangling().as_ptr();
-    } else {
-        strm.next_in = io.next_in();
-    }
+    let (next_in, len_in) = match io.next_in().is_null() {
+        true => (ptr::NonNull::<u8>::dangling().as_ptr().cast_const(), 0),
+        false => (io.next_in(), u32::try_from(io.avail_in()).unwrap_or(u32::MAX)),
+    };
+    let len_out = u32::try_from(io.avail_out()).unwrap_or(u32::MAX);
+    strm.next_in = next_in;
     strm.next_out = io.next_out();
     strm.avail_in = len_in;
     strm.avail_out = len_out;
@@ -173,19 +174,23 @@ impl Deflater {
         (code as c_int, consumed)
     }
 
-    /// Compresses all of `input` into `output`, which grows.
+    /// Compresses all of `input` into `output`, which grows, and has room for a trailer at the end. Out of memory: `output` is as
+    /// it was, and the engine has nothing that is worth keeping, unless there was no input.
     pub(crate) fn run_to_vec(
         &mut self,
         input: &[u8],
         flush: c_int,
         output: &mut Vec<u8>,
     ) -> Result<(), OutOfMemory> {
-        let mut rest = input;
+        let (start, mut rest) = (output.len(), input);
         loop {
             let filled = output.len();
-            output.try_reserve(rest.len() / 2 + 4096).map_err(|_| OutOfMemory)?;
+            if output.try_reserve(rest.len() / 2 + 4096).is_err() {
+                output.truncate(start);
+                return Err(OutOfMemory);
+            }
             let room = output.spare_capacity_mut();
-            let room_len = room.len();
+            let room_len = room.len() - TRAILER_MAX_BYTES;
             // SAFETY: `rest` is readable and `room` writable for their lengths; both outlive the call.
             let mut io =
                 unsafe { Io::from_raw(rest.as_ptr(), rest.len(), room.as_mut_ptr().cast(), room_len) };
@@ -218,14 +223,15 @@ impl Deflater {
     }
 
     /// Appends the window, at most 32 KiB, to `window`.
-    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) {
-        window.reserve(1 << 15);
+    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        window.try_reserve(1 << 15).map_err(|_| OutOfMemory)?;
         // SAFETY: room for 32 KiB, the largest window, was just reserved.
         let len = unsafe {
             deflate::get_dictionary(self.stream(), window.spare_capacity_mut().as_mut_ptr().cast())
         };
         // SAFETY: the engine wrote `len` bytes there.
         unsafe { window.set_len(window.len() + len) };
+        Ok(())
     }
 
     /// Bytes and bits produced but not delivered.
@@ -305,6 +311,9 @@ const SLOW_BYTES: usize = 14;
 pub(crate) struct Inflater {
     strm: z_stream,
     window_bits: c_int,
+    /// What was said to be wrong with the data; NULL once something went well or the stream began anew. (The engine's own
+    /// message outlives `reset_keep`.)
+    told: *mut c_char,
     /// Given back on drop.
     _charge: Charge,
 }
@@ -321,7 +330,9 @@ impl Inflater {
     pub(crate) fn new(window_bits: c_int) -> Result<Self, OutOfMemory> {
         let mut strm = blank();
         match inflate::init(&mut strm, InflateConfig { window_bits }) {
-            ReturnCode::Ok => Ok(Self { strm, window_bits, _charge: Charge::new(INFLATER_BYTES) }),
+            ReturnCode::Ok => {
+                Ok(Self { strm, window_bits, told: ptr::null_mut(), _charge: Charge::new(INFLATER_BYTES) })
+            }
             _ => Err(OutOfMemory),
         }
     }
@@ -341,13 +352,15 @@ impl Inflater {
             InflateFlush::Trees => InflateFlush::Block,
             flush => flush,
         };
-        let (told, begins, input) = (self.strm.msg, self.strm.total_in == 0, io.input());
+        let (begins, input) = (self.strm.total_in == 0, io.input());
         let lent = lend(&mut self.strm, io);
         // SAFETY: `lend` pointed the stream at the call's buffers, valid for the lengths it set.
         let code = unsafe { inflate::inflate(self.stream(), flush) };
         let (consumed, produced) = take_back(&mut self.strm, io, lent);
-        if code == ReturnCode::DataError {
-            self.strm.msg = self.reason_for(told, begins.then_some(input));
+        match code {
+            ReturnCode::DataError => self.told = self.reason_for(begins.then_some(input)),
+            ReturnCode::StreamError => {}
+            _ => self.told = ptr::null_mut(),
         }
         (code as c_int, consumed, produced)
     }
@@ -374,24 +387,24 @@ impl Inflater {
         (code, before.0 - io.avail_in(), before.1 - io.avail_out())
     }
 
-    /// What is wrong with the data, in zlib's words. `told`: what was said before this call; `input`: all of the stream's
-    /// input, if the call had it.
+    /// What is wrong with the data, in zlib's words. `input`: all of the stream's input, if the call had it.
     ///
     /// Called again after an error, zlib repeats itself, and the engine (0.6.8) complains of the call. Its fast loop calls
     /// itself again in that way, so the text of an error found there is lost, unless the same bytes can be given once more
     /// to the slow one. Three errors can be found there, two of them only in code sets with gaps, which are rare; and the
     /// third not any more once 32 KiB lie behind.
-    fn reason_for(&self, told: *mut c_char, input: Option<&[u8]>) -> *mut c_char {
+    fn reason_for(&self, input: Option<&[u8]>) -> *mut c_char {
         const WINDOW_BYTES: u64 = 1 << 15;
-        if !told.is_null() || self.strm.msg.is_null() {
-            return told;
+        if !self.told.is_null() || self.strm.msg.is_null() {
+            return self.told;
         }
         // SAFETY: the engine's messages are C string literals.
         if unsafe { CStr::from_ptr(self.strm.msg) } != c"repeated call with bad state" {
             return self.strm.msg;
         }
-        if let (Some(input), Ok(mut again)) = (input, Self::new(self.window_bits)) {
-            let mut scratch = vec![0; 1 << 15];
+        if let (Some(input), Ok(mut again), Ok(mut scratch)) =
+            (input, Self::new(self.window_bits), zeroed(1 << 15))
+        {
             let mut used = 0;
             loop {
                 let rest = input.get(used..).unwrap_or_default();
@@ -400,7 +413,7 @@ impl Inflater {
                 used += consumed;
                 match code {
                     Z_OK => {}
-                    Z_DATA_ERROR if !again.strm.msg.is_null() => return again.strm.msg,
+                    Z_DATA_ERROR if !again.told.is_null() => return again.told,
                     _ => break,
                 }
             }
@@ -413,18 +426,31 @@ impl Inflater {
         text.as_ptr().cast_mut()
     }
 
-    pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> (c_int, usize) {
+    /// `inflateSync`. Returns zlib's code, and whether the stream is raw from here on: it was, or no header had come.
+    pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> (c_int, bool) {
+        /// What no checksum is. The engine does not tell, but it sets the field of a stream that has one.
+        const UNTOUCHED: c_ulong = 1 << 40;
         let lent = lend(&mut self.strm, io);
+        let kept = std::mem::replace(&mut self.strm.adler, UNTOUCHED);
         let code = inflate::sync(self.stream());
-        let (consumed, _) = take_back(&mut self.strm, io, lent);
-        (code as c_int, consumed)
+        take_back(&mut self.strm, io, lent);
+        let untouched = self.strm.adler == UNTOUCHED;
+        if untouched {
+            self.strm.adler = kept;
+        }
+        if code == ReturnCode::Ok {
+            self.told = ptr::null_mut();
+        }
+        (code as c_int, untouched && code == ReturnCode::Ok)
     }
 
     pub(crate) fn reset(&mut self) {
+        self.told = ptr::null_mut();
         let _ = inflate::reset(self.stream());
     }
 
     pub(crate) fn reset_keep(&mut self) {
+        self.told = ptr::null_mut();
         let _ = inflate::reset_keep(self.stream());
     }
 
@@ -436,7 +462,7 @@ impl Inflater {
 
     /// The checksum of all output so far, which `adler` lags behind. Only for streams with a zlib header, between calls
     /// that went well and were not to stop at a block.
-    pub(crate) fn settled_adler(&mut self) -> std::ffi::c_ulong {
+    pub(crate) fn settled_adler(&mut self) -> c_ulong {
         // A call that can do nothing brings the field up to date (0.6.8).
         let mut nothing = Io::from_slices(&[], &mut []);
         let kept = self.strm.data_type;
@@ -447,6 +473,7 @@ impl Inflater {
 
     pub(crate) fn reset_with(&mut self, window_bits: c_int) -> c_int {
         self.window_bits = window_bits;
+        self.told = ptr::null_mut();
         inflate::reset_with_config(self.stream(), InflateConfig { window_bits }) as c_int
     }
 
@@ -455,14 +482,15 @@ impl Inflater {
     }
 
     /// Appends the window, at most 32 KiB, to `window`.
-    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) {
-        window.reserve(1 << 15);
+    pub(crate) fn dictionary(&mut self, window: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        window.try_reserve(1 << 15).map_err(|_| OutOfMemory)?;
         // SAFETY: room for 32 KiB, the largest window, was just reserved.
         let len = unsafe {
             inflate::get_dictionary(self.stream(), window.spare_capacity_mut().as_mut_ptr().cast())
         };
         // SAFETY: the engine wrote `len` bytes there.
         unsafe { window.set_len(window.len() + len) };
+        Ok(())
     }
 
     /// # Safety
@@ -501,25 +529,27 @@ impl Inflater {
         }
         // SAFETY: `copy` succeeded, so it initialised the stream; InflateStream has z_stream's layout (asserted there).
         let strm = unsafe { copy.as_ptr().cast::<z_stream>().read() };
-        Ok(Self { strm, window_bits: self.window_bits, _charge: Charge::new(INFLATER_BYTES) })
+        Ok(Self {
+            strm,
+            window_bits: self.window_bits,
+            told: self.told,
+            _charge: Charge::new(INFLATER_BYTES),
+        })
     }
 
-    /// The engine's message, NULL when there is none. Static text.
+    /// What is wrong with the data, NULL when nothing is. Static text.
     pub(crate) fn message(&self) -> *mut c_char {
-        self.strm.msg
+        self.told
     }
 
-    /// The same as text.
+    /// The same as a string.
     #[cfg(feature = "gz")]
-    pub(crate) fn message_text(&self) -> Option<&'static str> {
-        if self.strm.msg.is_null() {
-            return None;
-        }
+    pub(crate) fn message_text(&self) -> Option<&'static CStr> {
         // SAFETY: the engine's messages are C string literals.
-        unsafe { CStr::from_ptr(self.strm.msg) }.to_str().ok()
+        (!self.told.is_null()).then(|| unsafe { CStr::from_ptr(self.told) })
     }
 
-    pub(crate) fn adler(&self) -> std::ffi::c_ulong {
+    pub(crate) fn adler(&self) -> c_ulong {
         self.strm.adler
     }
 

@@ -10,6 +10,7 @@ use super::{Deflate, FRESH, Mode, last, whole};
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::next::{OutOfMemory, Settings};
+use crate::abi::own::copied;
 use crate::abi::{Z_BLOCK, Z_BUF_ERROR, Z_MEM_ERROR, Z_OK, Z_STREAM_ERROR};
 use crate::accelerator::Accelerator;
 use crate::wrapper;
@@ -101,19 +102,25 @@ impl<A: Accelerator> Deflate<A> {
         code
     }
 
+    /// Bytes of the stream's window.
+    pub(crate) fn window_len(&self) -> usize {
+        1 << self.parameters.settings.window_bits
+    }
+
     /// `deflateGetDictionary`: the plain text a decoder's window would hold now, with what is not yet compressed.
-    pub(crate) fn dictionary(&mut self) -> Vec<u8> {
+    pub(crate) fn dictionary(&mut self) -> Result<Vec<u8>, OutOfMemory> {
         let mut window = Vec::new();
         if let Mode::Software(engine) = &mut self.mode {
-            engine.dictionary(&mut window);
-            return window;
+            engine.dictionary(&mut window)?;
+            return Ok(window);
         }
-        let limit = 1 << self.parameters.settings.window_bits;
-        window.extend_from_slice(last(&self.window, limit));
-        window.extend_from_slice(last(&self.fifo, limit));
-        let excess = window.len().saturating_sub(limit);
-        window.drain(..excess);
-        window
+        let limit = self.window_len();
+        let waiting = last(&self.fifo, limit);
+        let before = last(&self.window, limit - waiting.len());
+        window.try_reserve_exact(before.len() + waiting.len()).map_err(|_| OutOfMemory)?;
+        window.extend_from_slice(before);
+        window.extend_from_slice(waiting);
+        Ok(window)
     }
 
     /// `deflateSetHeader`.
@@ -197,9 +204,9 @@ impl<A: Accelerator> Deflate<A> {
         Ok(Self {
             accelerator: self.accelerator.clone(),
             mode,
-            fifo: self.fifo.clone(),
-            window: self.window.clone(),
-            pending: self.pending.clone(),
+            fifo: copied(&self.fifo)?,
+            window: copied(&self.window)?,
+            pending: self.pending.copy()?,
             tally: self.tally.continued(),
             ..*self
         })

@@ -23,9 +23,10 @@ use warpdrive::{Reason, memory};
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::next::{Deflater, OutOfMemory, Settings};
+use crate::abi::own::copied;
 use crate::abi::{
-    Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_FULL_FLUSH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END,
-    Z_STREAM_ERROR, Z_SYNC_FLUSH, Z_UNKNOWN,
+    Z_BINARY, Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_FULL_FLUSH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK,
+    Z_STREAM_END, Z_STREAM_ERROR, Z_SYNC_FLUSH, Z_UNKNOWN,
 };
 use crate::accelerator::Accelerator;
 use crate::pending::Pending;
@@ -180,7 +181,9 @@ impl<A: Accelerator> Deflate<A> {
             return if io.avail_in() == 0 { Z_STREAM_END } else { Z_BUF_ERROR };
         }
         if !self.header_written {
-            self.write_header();
+            if self.write_header().is_err() {
+                return Z_MEM_ERROR;
+            }
             if !self.deliver(io) {
                 return Z_OK;
             }
@@ -225,6 +228,9 @@ impl<A: Accelerator> Deflate<A> {
         }
         // What a change of sides left.
         if !self.deliver(io) || io.avail_out() == 0 {
+            if flush == Z_FINISH && io.avail_in() == 0 && self.pending.is_empty() {
+                self.end_without_room()?;
+            }
             self.last_flush = INTERRUPTED;
             return Ok(Z_OK);
         }
@@ -247,8 +253,10 @@ impl<A: Accelerator> Deflate<A> {
         // After a full flush nothing may refer back.
         if flush != Z_FULL_FLUSH {
             let mut window = Vec::new();
-            engine.dictionary(&mut window);
-            self.window = window.as_slice().into();
+            let kept = engine.dictionary(&mut window).and_then(|()| copied(&window));
+            // Without memory to rest in, the stream stays awake.
+            let Ok(kept) = kept else { return };
+            self.window = kept;
         }
         if let Mode::Software(engine) = std::mem::replace(&mut self.mode, Mode::Resting) {
             engines::give(engine);
@@ -316,8 +324,13 @@ impl<A: Accelerator> Deflate<A> {
         (level != 0 && strategy <= 1 && !self.has_dictionary).then_some(window)
     }
 
-    fn write_header(&mut self) {
+    fn write_header(&mut self) -> Result<(), OutOfMemory> {
         let Settings { level, window_bits, strategy, .. } = self.parameters.settings;
+        self.pending.reserve(match self.parameters.wrapper {
+            Wrapper::Raw => 0,
+            Wrapper::Zlib => wrapper::ZLIB_HEADER_MAX_BYTES,
+            Wrapper::Gzip => wrapper::gzip_header_len(self.header.as_ref()),
+        })?;
         let out = self.pending.queue();
         match self.parameters.wrapper {
             Wrapper::Raw => {}
@@ -329,6 +342,7 @@ impl<A: Accelerator> Deflate<A> {
         }
         self.checksum = wrapper::initial_checksum(self.parameters.wrapper);
         self.header_written = true;
+        Ok(())
     }
 
     /// Delivers what is pending. False: the caller's buffer was too small; the call is over.
@@ -402,6 +416,9 @@ impl<A: Accelerator> Deflate<A> {
 
     /// One engine call on the caller's own buffers.
     fn run_software(&mut self, io: &mut Io<'_>, flush: c_int) -> c_int {
+        if flush == Z_FINISH && self.pending.reserve(wrapper::TRAILER_MAX_BYTES).is_err() {
+            return Z_MEM_ERROR;
+        }
         let Mode::Software(engine) = &mut self.mode else { return Z_STREAM_ERROR };
         let input = io.input();
         let (code, consumed) = engine.run(io, flush);
@@ -416,6 +433,15 @@ impl<A: Accelerator> Deflate<A> {
         if self.deliver(io) { Z_STREAM_END } else { Z_OK }
     }
 
+    /// Ends a stream that has all of its input where the caller's room ended with the header: from there on zlib takes it for
+    /// one that ends, and the rest waits for room.
+    fn end_without_room(&mut self) -> Result<(), OutOfMemory> {
+        let Mode::Software(engine) = &mut self.mode else { return Ok(()) };
+        engine.run_to_vec(&[], Z_FINISH, self.pending.queue())?;
+        self.close();
+        Ok(())
+    }
+
     /// Notes that software consumed the first `consumed` bytes of `input`.
     fn consumed(&mut self, input: &[u8], consumed: usize) {
         let plain = input.get(..consumed).unwrap_or_default();
@@ -424,9 +450,13 @@ impl<A: Accelerator> Deflate<A> {
         self.count(consumed);
     }
 
-    /// Queues the trailer.
+    /// Queues the trailer; its callers made room for it.
     fn close(&mut self) {
         wrapper::trailer(self.pending.queue(), self.parameters.wrapper, self.checksum, self.len_bytes);
+        // zlib judges a block when it ends one, the empty one of an empty stream too; at level 0 it judges none.
+        if self.data_type == Z_UNKNOWN && self.parameters.settings.level > 0 {
+            self.data_type = Z_BINARY;
+        }
         self.done = true;
         self.report();
     }

@@ -98,6 +98,9 @@ impl<A: Accelerator> Deflate<A> {
             if len < full && !(at_end && (len >= limits.threshold || whole)) {
                 return Ok(());
             }
+            if out.try_reserve(1).is_err() {
+                return if out.is_empty() { Err(OutOfMemory) } else { Ok(()) };
+            }
             if at_hand < 2 * limits.piece {
                 self.segment_bytes = (self.segment_bytes * 2).min(limits.last_segment);
             }
@@ -123,6 +126,7 @@ impl<A: Accelerator> Deflate<A> {
     /// Ends the current segment so that everything taken can be decoded, and the output ends in a sync marker.
     fn flush(&mut self, flush: c_int) -> Result<(), OutOfMemory> {
         self.compress_fifo()?;
+        self.pending.reserve(wrapper::SYNC_MARKER.len())?;
         if self.marked.is_none() || self.pending.is_empty() {
             self.pending.queue().extend_from_slice(&wrapper::SYNC_MARKER);
         }
@@ -136,6 +140,7 @@ impl<A: Accelerator> Deflate<A> {
     /// Ends the stream: what is left is too little for the device, or nothing.
     fn finish(&mut self) -> Result<(), OutOfMemory> {
         if self.fifo.is_empty() {
+            self.pending.reserve(wrapper::FINAL_BLOCK.len() + wrapper::TRAILER_MAX_BYTES)?;
             self.pending.queue().extend_from_slice(&wrapper::FINAL_BLOCK);
             // Three bits of header and seven of code.
             self.end_bits = 2;
@@ -187,8 +192,8 @@ impl<A: Accelerator> Deflate<A> {
         let start_checksum = self.fifo_checksum;
         let end_checksum = match rest.is_empty() {
             true => self.checksum,
-            false if checksum.is_some() => wrapper::checksum(wrapper, start_checksum, &plain),
-            false => start_checksum,
+            // What stays behind begins there, and is sent with a checksum of its own.
+            false => wrapper::checksum(wrapper, start_checksum, &plain),
         };
         let proof = match checksum {
             Some(_) => Proof::new(verify, verify::part(wrapper, start_checksum, end_checksum, &plain)),
@@ -240,18 +245,17 @@ impl<A: Accelerator> Deflate<A> {
                 bytes
             }
             Outcome::Software(Err(OutOfMemory)) => {
-                let mut plain = own(segment.input);
-                for later in later.drain(..) {
-                    plain.extend_from_slice(&later.segment.input);
-                }
-                plain.extend_from_slice(&self.fifo);
-                self.fifo = plain;
-                self.fifo_checksum = start_checksum;
+                self.put_back(segment.input, later, start_checksum);
                 return Err(OutOfMemory);
             }
         };
-        if made.len() > wrapper::stored_len(segment.input.len()) {
-            // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
+        // Incompressible. Stored blocks keep the whole within zlib's bound, whoever made the segment.
+        let stored = made.len() > wrapper::stored_len(segment.input.len());
+        if (stored || !self.pending.is_empty()) && self.pending.reserve(made.len()).is_err() {
+            self.put_back(segment.input, later, start_checksum);
+            return Err(OutOfMemory);
+        }
+        if stored {
             wrapper::stored_blocks(self.pending.queue(), &segment.input);
             self.marked = None;
             memory::give(made);
@@ -270,6 +274,17 @@ impl<A: Accelerator> Deflate<A> {
         Ok(())
     }
 
+    /// Gathers in the fifo again what was under way: `oldest` and all `later`.
+    fn put_back(&mut self, oldest: Arc<Vec<u8>>, later: &mut Batch<A>, start_checksum: u32) {
+        let mut plain = own(oldest);
+        for later in later.drain(..) {
+            plain.extend_from_slice(&later.segment.input);
+        }
+        plain.extend_from_slice(&self.fifo);
+        self.fifo = plain;
+        self.fifo_checksum = start_checksum;
+    }
+
     /// Moves the stream to software when the device has let it down too often. True: moved.
     fn leave_if_unlucky(&mut self) -> Result<bool, OutOfMemory> {
         if self.failures < PATIENCE {
@@ -286,6 +301,11 @@ impl<A: Accelerator> Deflate<A> {
         let plain = last(plain, size);
         let excess = (self.window.len() + plain.len()).saturating_sub(size);
         self.window.drain(..excess);
+        if self.window.try_reserve(plain.len()).is_err() {
+            // Nothing has to refer back.
+            self.window = Vec::new();
+            return;
+        }
         self.window.extend_from_slice(plain);
     }
 }

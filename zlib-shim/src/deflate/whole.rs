@@ -13,7 +13,7 @@ use crate::abi::io::Io;
 use crate::abi::next::{Inflater, OutOfMemory, Settings};
 use crate::abi::{Z_BINARY, Z_BLOCK, Z_OK, Z_TEXT, Z_UNKNOWN, whole};
 use crate::accelerator::Accelerator;
-use crate::bound;
+use crate::{bound, wrapper};
 
 /// Below this many bytes the stream engine is as fast (docs/performance.md, "Short streams").
 const LEAST_BYTES: usize = 256;
@@ -35,7 +35,8 @@ impl<A: Accelerator> Deflate<A> {
         self.take(io, usize::MAX)?;
         // The least of zlib's bounds holds for all parameters.
         let limit = bound::of_compress(len) - ZLIB_WRAPPER_BYTES;
-        if !whole::compress_raw(level, &self.fifo, limit, self.pending.queue()) {
+        let room = self.pending.reserve(limit + wrapper::TRAILER_MAX_BYTES);
+        if room.is_err() || !whole::compress_raw(level, &self.fifo, limit, self.pending.queue()) {
             return Ok(false);
         }
         self.tally.begin(reason);

@@ -105,6 +105,10 @@ pub extern "C" fn crc32_combine_gen64(len2: i64) -> c_ulong {
 /// zlib.h, crc32_combine_op.
 #[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub extern "C" fn crc32_combine_op(crc1: c_ulong, crc2: c_ulong, op: c_ulong) -> c_ulong {
+    // What `crc32_combine_gen` says of a negative length is no operator; zlib-rs (0.6.8) would look for its last bit for ever.
+    if op as u32 == 0 {
+        return 0;
+    }
     c_ulong::from(crc_::crc32_combine_op(crc1 as u32, crc2 as u32, op as u32))
 }
 
@@ -171,4 +175,20 @@ pub(super) fn message(code: c_int) -> *const c_char {
         _ => c"",
     };
     text.as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_operator_gives_nothing() {
+        assert_eq!(crc32_combine_op(1, 2, 0), 0);
+        assert_eq!(crc32_combine_op(1, 2, crc32_combine_gen(-1)), 0);
+        assert_eq!(crc32_combine_op(1, 2, 1 << 40), 0, "the field is longer than an operator");
+        assert_eq!(
+            crc32_combine_op(0xabcd, 0x1234, crc32_combine_gen(77)),
+            crc32_combine(0xabcd, 0x1234, 77)
+        );
+    }
 }

@@ -7,6 +7,7 @@ use super::{advance, buffers, is_compatible};
 use crate::abi::header::HeaderRef;
 use crate::abi::io::Io;
 use crate::abi::next::OutOfMemory;
+use crate::abi::own::try_box;
 use crate::abi::{
     Z_BLOCK, Z_BUF_ERROR, Z_DEFLATED, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_ERROR, Z_VERSION_ERROR, block,
     gz_header, z_stream,
@@ -82,8 +83,9 @@ unsafe fn init(
     };
     let stream = Stream::new(Core, parameters);
     fresh(fields, &stream);
+    let Ok(stream) = try_box(stream) else { return Z_MEM_ERROR };
     // SAFETY: valid; allocator fields were set just now.
-    match unsafe { block::install(strm, Box::new(stream)) } {
+    match unsafe { block::install(strm, stream) } {
         Ok(()) => Z_OK,
         Err(_) => Z_MEM_ERROR,
     }
@@ -113,7 +115,9 @@ pub unsafe extern "C" fn deflate(strm: *mut z_stream, flush: c_int) -> c_int {
             let mut io = unsafe { buffers(strm) };
             let code = stream.deflate(&mut io, flush);
             publish(strm, stream, &io, code);
-            code
+            // zlib.h knows no Z_MEM_ERROR here. Callers look for Z_STREAM_ERROR only (CPython, zlib's own gzwrite), take the input
+            // for compressed after any other code, and lose it. The message tells which it was.
+            if code == Z_MEM_ERROR { Z_STREAM_ERROR } else { code }
         };
         // SAFETY: the caller's promise, passed on.
         unsafe { block::with(strm, Z_STREAM_ERROR, call) }
@@ -217,6 +221,11 @@ pub unsafe extern "C" fn deflateSetDictionary(
             // SAFETY: non-NULL, and readable for `dictLength` bytes, as zlib demands.
             let bytes = unsafe { std::slice::from_raw_parts(dictionary, dictLength as usize) };
             let code = stream.set_dictionary(bytes);
+            if code == Z_OK {
+                // zlib reads it as if it were input, of one that fills the window its end only.
+                let read = bytes.len().min(stream.window_len());
+                strm.total_in = strm.total_in.wrapping_add(read as u64);
+            }
             publish_adler(strm, stream);
             code
         };
@@ -237,7 +246,7 @@ pub unsafe extern "C" fn deflateGetDictionary(
 ) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |_: &mut z_stream, stream: &mut Stream| {
-            let window = stream.dictionary();
+            let Ok(window) = stream.dictionary() else { return Z_MEM_ERROR };
             // SAFETY: each is NULL or writable, the dictionary for 32768 bytes, as zlib demands.
             unsafe { super::hand_out(&window, dictionary, dictLength) };
             Z_OK

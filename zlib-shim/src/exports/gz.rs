@@ -1,10 +1,14 @@
 //! `gz*`, for the drop-in form only.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem::offset_of;
 
 use super::guard::{guard, set_errno, silence_panics};
 use crate::abi::file::{adopt, open};
+use crate::abi::next::OutOfMemory;
+use crate::abi::own::{copied, try_box};
 use crate::abi::{Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_NO_FLUSH, Z_OK, Z_STREAM_ERROR};
 use crate::gz::{GzFile, Mode};
 
@@ -53,7 +57,7 @@ where
         // SAFETY: ours, and this thread's during the call.
         let prefix = unsafe { &mut *handle };
         // SAFETY: from Box::into_raw in `hand_over`, freed only by `close`; another object than the prefix.
-        let file = unsafe { &mut *prefix.file.cast::<GzFile>() };
+        let Some(file) = (unsafe { &mut *prefix.file.cast::<Option<GzFile>>() }) else { return refused };
         file.macro_left(prefix.have as usize);
         let result = call(file);
         prefix.pos = file.position();
@@ -70,10 +74,32 @@ where
     result
 }
 
-fn hand_over(file: GzFile) -> *mut gzFile_s {
-    let file = Box::into_raw(Box::new(file)).cast();
-    let handle = gzFile_s { have: 0, next: std::ptr::null_mut(), pos: 0, magic: MAGIC, file };
-    Box::into_raw(Box::new(handle))
+/// Why there is no file: out of memory, or what opening it said.
+enum Refused {
+    OutOfMemory,
+    File(io::Error),
+}
+
+impl From<OutOfMemory> for Refused {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+/// Opens a file and hands it to the caller; memory comes first, so without any nothing is opened.
+fn hand_over(
+    name: Vec<u8>,
+    mode: Mode,
+    open: impl FnOnce() -> io::Result<File>,
+) -> Result<*mut gzFile_s, Refused> {
+    let prepared = GzFile::prepare(name, mode)?;
+    let mut file = try_box(None)?;
+    let handle =
+        gzFile_s { have: 0, next: std::ptr::null_mut(), pos: 0, magic: MAGIC, file: std::ptr::null_mut() };
+    let mut handle = try_box(handle)?;
+    *file = Some(prepared(open().map_err(Refused::File)?));
+    handle.file = Box::into_raw(file).cast();
+    Ok(Box::into_raw(handle))
 }
 
 /// # Safety
@@ -88,13 +114,13 @@ unsafe fn open_path(path: *const c_char, mode: *const c_char) -> *mut gzFile_s {
         // SAFETY: not NULL, so C strings.
         let (path, mode) = unsafe { (CStr::from_ptr(path), CStr::from_ptr(mode)) };
         let Some(mode) = Mode::parse(mode.to_bytes()) else { return std::ptr::null_mut() };
-        match open(path, mode.open_flags()) {
-            Ok(file) => hand_over(GzFile::new(path.to_bytes().to_vec(), file, mode)),
-            Err(error) => {
+        let Ok(name) = copied(path.to_bytes()) else { return std::ptr::null_mut() };
+        hand_over(name, mode, || open(path, mode.open_flags())).unwrap_or_else(|refused| {
+            if let Refused::File(error) = refused {
                 errno = error.raw_os_error();
-                std::ptr::null_mut()
             }
-        }
+            std::ptr::null_mut()
+        })
     });
     if let Some(errno) = errno {
         set_errno(errno);
@@ -136,9 +162,16 @@ pub unsafe extern "C" fn gzdopen(fd: c_int, mode: *const c_char) -> *mut gzFile_
         // SAFETY: not NULL, so a C string.
         let mode = unsafe { CStr::from_ptr(mode) };
         let Some(mode) = Mode::parse(mode.to_bytes()) else { return std::ptr::null_mut() };
+        /// More than any descriptor's name has.
+        const NAME_BYTES: usize = 32;
+        let mut name = Vec::new();
+        if name.try_reserve_exact(NAME_BYTES).is_err() || write!(name, "<fd:{fd}>").is_err() {
+            return std::ptr::null_mut();
+        }
         // SAFETY: not negative, and the file's from now on (zlib.h, gzdopen).
-        let file = unsafe { adopt(fd, mode.open_flags()) };
-        hand_over(GzFile::new(format!("<fd:{fd}>").into_bytes(), file, mode))
+        let adopted = || Ok(unsafe { adopt(fd, mode.open_flags()) });
+        // Without memory the descriptor stays the caller's.
+        hand_over(name, mode, adopted).unwrap_or(std::ptr::null_mut())
     })
 }
 
@@ -176,7 +209,7 @@ pub unsafe extern "C" fn gzread(file: *mut gzFile_s, buf: *mut c_void, len: c_ui
             return -1;
         }
         let Ok(_) = c_int::try_from(len) else {
-            file.refuse(Z_STREAM_ERROR, "request does not fit in an int");
+            file.refuse(Z_STREAM_ERROR, c"request does not fit in an int");
             return -1;
         };
         // SAFETY: writable for `len` bytes, as zlib demands; see `room`.
@@ -224,7 +257,7 @@ pub unsafe extern "C" fn gzfread(buf: *mut c_void, size: usize, nitems: usize, f
             return 0;
         }
         let Some(len) = size.checked_mul(nitems) else {
-            file.refuse(Z_STREAM_ERROR, "request does not fit in a size_t");
+            file.refuse(Z_STREAM_ERROR, c"request does not fit in a size_t");
             return 0;
         };
         // SAFETY: writable for `len` bytes, as zlib demands.
@@ -245,7 +278,7 @@ pub unsafe extern "C" fn gzwrite(file: *mut gzFile_s, buf: *const c_void, len: c
             return 0;
         }
         let Ok(_) = c_int::try_from(len) else {
-            file.refuse(Z_DATA_ERROR, "requested length does not fit in int");
+            file.refuse(Z_DATA_ERROR, c"requested length does not fit in int");
             return 0;
         };
         // SAFETY: readable for `len` bytes, as zlib demands.
@@ -272,7 +305,7 @@ pub unsafe extern "C" fn gzfwrite(
             return 0;
         }
         let Some(len) = size.checked_mul(nitems) else {
-            file.refuse(Z_STREAM_ERROR, "request does not fit in a size_t");
+            file.refuse(Z_STREAM_ERROR, c"request does not fit in a size_t");
             return 0;
         };
         // SAFETY: readable for `len` bytes, as zlib demands.
@@ -295,7 +328,7 @@ pub unsafe extern "C" fn gzputs(file: *mut gzFile_s, s: *const c_char) -> c_int 
         // SAFETY: a C string, as zlib demands.
         let text = unsafe { CStr::from_ptr(s) }.to_bytes();
         if c_int::try_from(text.len()).is_err() {
-            file.refuse(Z_STREAM_ERROR, "string length does not fit in int");
+            file.refuse(Z_STREAM_ERROR, c"string length does not fit in int");
             return -1;
         }
         match file.write(text) {
@@ -527,7 +560,8 @@ unsafe fn close(handle: *mut gzFile_s, right_side: impl FnOnce(&GzFile) -> bool)
         let mut handle = unsafe { Box::from_raw(handle) };
         handle.magic = 0;
         // SAFETY: as above; taken out exactly once, for the handle is freed with it.
-        let file = unsafe { Box::from_raw(handle.file.cast::<GzFile>()) };
+        let mut file = unsafe { Box::from_raw(handle.file.cast::<Option<GzFile>>()) };
+        let Some(file) = file.take() else { return Z_STREAM_ERROR };
         let (code, found) = file.close();
         errno = found;
         code
@@ -609,6 +643,13 @@ pub unsafe extern "C" fn _warpdrive_gz_room(
 /// As [`with`], right after [`_warpdrive_gz_room`].
 #[cfg_attr(not(any(test, fuzzing)), unsafe(no_mangle))]
 pub unsafe extern "C" fn _warpdrive_gz_formatted(file: *mut gzFile_s, written: c_int) -> c_int {
+    let keep = |file: &mut GzFile| {
+        file.formatted(written, |text, len| {
+            debug_assert!(text.capacity() - text.len() >= len);
+            // SAFETY: vsnprintf wrote so many bytes, which is less than the room it was told of, behind the text's end.
+            unsafe { text.set_len(text.len() + len) };
+        })
+    };
     // SAFETY: the caller's promise, passed on.
-    unsafe { with(file, Z_STREAM_ERROR, |file| file.formatted(written)) }
+    unsafe { with(file, Z_STREAM_ERROR, keep) }
 }

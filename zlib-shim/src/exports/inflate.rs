@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use super::guard::{guard, silence_panics};
 use super::{advance, buffers, is_compatible};
 use crate::abi::next::{BackInflater, OutOfMemory};
+use crate::abi::own::try_box;
 use crate::abi::{
     Z_DATA_ERROR, Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_ERROR, Z_VERSION_ERROR, block, gz_header, in_func,
     out_func, z_stream,
@@ -17,6 +18,8 @@ impl block::Body for Inflate {
 
 impl block::Body for BackInflater {
     const KIND: u64 = u64::from_le_bytes(*b"infback ");
+    // zlib's inflateBack does not look where its z_stream is.
+    const MOVABLE: bool = true;
 }
 
 /// zlib.h, inflateInit_.
@@ -60,8 +63,9 @@ pub unsafe extern "C" fn inflateInit2_(
         }
         let stream = Inflate::new(windowBits);
         fresh(fields, &stream);
+        let Ok(stream) = try_box(stream) else { return Z_MEM_ERROR };
         // SAFETY: valid; allocator fields were set just now.
-        match unsafe { block::install(strm, Box::new(stream)) } {
+        match unsafe { block::install(strm, stream) } {
             Ok(()) => Z_OK,
             Err(_) => Z_MEM_ERROR,
         }
@@ -224,7 +228,7 @@ pub unsafe extern "C" fn inflateGetDictionary(
 ) -> c_int {
     guard(Z_STREAM_ERROR, || {
         let call = |_: &mut z_stream, stream: &mut Inflate| {
-            let window = stream.dictionary();
+            let Ok(window) = stream.dictionary() else { return Z_MEM_ERROR };
             // SAFETY: each is NULL or writable, the dictionary for 32768 bytes, as zlib demands.
             unsafe { super::hand_out(&window, dictionary, dictLength) };
             Z_OK
@@ -405,8 +409,9 @@ pub unsafe extern "C" fn inflateBackInit_(
             Ok(stream) => stream,
             Err(code) => return code,
         };
+        let Ok(stream) = try_box(stream) else { return Z_MEM_ERROR };
         // SAFETY: valid; allocator fields were set just now.
-        match unsafe { block::install(strm, Box::new(stream)) } {
+        match unsafe { block::install(strm, stream) } {
             Ok(()) => Z_OK,
             Err(_) => Z_MEM_ERROR,
         }

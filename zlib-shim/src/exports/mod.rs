@@ -21,6 +21,7 @@ pub mod oneshot;
 use std::ffi::{c_char, c_int, c_uint};
 
 use crate::abi::io::Io;
+use crate::abi::own::try_box;
 use crate::abi::{STREAM_SIZE, Z_MEM_ERROR, Z_OK, block, z_stream};
 
 /// `zlibVersion()` where no libz stands behind: the release whose behaviour is kept, in the drop-in form the one whose
@@ -68,10 +69,11 @@ fn advance(strm: &mut z_stream, io: &Io<'_>) {
 /// # Safety
 /// `dest` is valid and another stream than `source`, whose allocator keeps zlib's contract.
 unsafe fn install_copy<T: block::Body>(dest: *mut z_stream, source: &z_stream, copy: T) -> c_int {
+    let Ok(copy) = try_box(copy) else { return Z_MEM_ERROR };
     // SAFETY: valid, promised by the caller.
     unsafe { dest.write(*source) };
     // SAFETY: valid; the allocator fields are those of a stream that was initialised.
-    match unsafe { block::install(dest, Box::new(copy)) } {
+    match unsafe { block::install(dest, copy) } {
         Ok(()) => Z_OK,
         Err(_) => {
             // SAFETY: valid, promised by the caller. The copied state is not its own.

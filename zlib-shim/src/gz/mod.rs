@@ -10,7 +10,7 @@ mod read;
 pub(crate) mod tests;
 mod write;
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
@@ -20,6 +20,8 @@ use read::Reader;
 use write::Writer;
 
 use crate::abi::file::error_text;
+use crate::abi::next::OutOfMemory;
+use crate::abi::own::try_box;
 use crate::abi::{Z_BUF_ERROR, Z_ERRNO, Z_MEM_ERROR, Z_OK};
 
 /// Buffers where the caller does not choose: large enough for the device to be worth it.
@@ -27,26 +29,41 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// The limit of `gzprintf` where the caller chose no buffer (zlib.h).
 const FORMAT_BYTES: usize = 8192;
 
+/// Room for the C library's longest text of an error.
+const ERROR_TEXT_BYTES: usize = 256;
+
 /// Why an operation did not do all of its work.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: c_int,
-    text: CString,
+    /// Of a failed file: see `errno`.
+    text: &'static CStr,
     errno: Option<c_int>,
 }
 
 impl Failure {
-    fn new(code: c_int, text: &str) -> Self {
-        Self { code, text: CString::new(text).unwrap_or_default(), errno: None }
+    fn new(code: c_int, text: &'static CStr) -> Self {
+        Self { code, text, errno: None }
     }
 
     fn no_memory() -> Self {
-        Self::new(Z_MEM_ERROR, "out of memory")
+        Self::new(Z_MEM_ERROR, c"out of memory")
     }
 
     fn of_file(error: &io::Error) -> Self {
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        Self { code: Z_ERRNO, text: error_text(errno), errno: Some(errno) }
+        Self { code: Z_ERRNO, text: c"", errno: Some(errno) }
+    }
+
+    /// What happened to the file `name`, in words, with a NUL.
+    fn message(&self, name: &[u8]) -> Result<Vec<u8>, OutOfMemory> {
+        let mut room = [0; ERROR_TEXT_BYTES];
+        let text = self.errno.map_or(self.text, |errno| error_text(errno, &mut room));
+        let parts = [name, b": ", text.to_bytes_with_nul()];
+        let mut message = Vec::new();
+        message.try_reserve_exact(parts.iter().map(|part| part.len()).sum()).map_err(|_| OutOfMemory)?;
+        parts.iter().for_each(|part| message.extend_from_slice(part));
+        Ok(message)
     }
 
     /// A descriptor in non-blocking mode had nothing to give or no room: the same call may work later.
@@ -75,27 +92,30 @@ pub(crate) struct GzFile {
     /// Set by `gzbuffer`.
     buffer_bytes: Option<usize>,
     error: Option<Failure>,
-    /// What `gzerror` shows: file name and text.
-    message: CString,
+    /// What `gzerror` shows: file name and text, with a NUL.
+    message: Vec<u8>,
     /// For the caller's `errno`, from this call.
     errno: Option<c_int>,
 }
 
 impl GzFile {
+    /// All of a gz file but the file: memory comes first, so that nothing is opened, made or cut short where there is none.
     /// `name`: the path, or `<fd:N>`.
-    pub(crate) fn new(name: Vec<u8>, mut file: File, mode: Mode) -> Self {
+    pub(crate) fn prepare(name: Vec<u8>, mode: Mode) -> Result<impl FnOnce(File) -> Self, OutOfMemory> {
         let side = match mode.access {
-            Access::Read => {
-                let start = file.stream_position().unwrap_or(0);
-                Side::Reader(Box::new(Reader::new(start, mode.gzip_only)))
-            }
-            Access::Append => {
-                // So that gzoffset counts from the file's beginning.
-                let _ = file.seek(SeekFrom::End(0));
-                Side::Writer(Box::new(Writer::new(mode)))
-            }
-            Access::Write => Side::Writer(Box::new(Writer::new(mode))),
+            Access::Read => Side::Reader(try_box(Reader::new(mode.gzip_only))?),
+            Access::Append | Access::Write => Side::Writer(try_box(Writer::new(mode))?),
         };
+        Ok(move |file| Self::new(name, file, side, mode.access))
+    }
+
+    fn new(name: Vec<u8>, mut file: File, mut side: Side, access: Access) -> Self {
+        match &mut side {
+            Side::Reader(reader) => reader.begin_at(file.stream_position().unwrap_or(0)),
+            // So that gzoffset counts from the file's beginning.
+            Side::Writer(_) if access == Access::Append => _ = file.seek(SeekFrom::End(0)),
+            Side::Writer(_) => {}
+        }
         Self {
             name,
             file,
@@ -105,7 +125,7 @@ impl GzFile {
             lent: 0,
             buffer_bytes: None,
             error: None,
-            message: CString::default(),
+            message: Vec::new(),
             errno: None,
         }
     }
@@ -269,33 +289,34 @@ impl GzFile {
 
     /// Records why the call did not succeed; what `gzerror` shows from now on.
     pub(crate) fn fail(&mut self, failure: Failure) -> c_int {
-        let code = failure.code;
         self.errno = failure.errno;
-        let mut message = self.name.clone();
-        message.extend_from_slice(b": ");
-        message.extend_from_slice(failure.text.as_bytes());
-        self.message = if code == Z_MEM_ERROR {
-            failure.text.clone()
-        } else {
-            CString::new(message).unwrap_or_default()
+        // As in zlib, what there is no memory to say is said to be out of memory.
+        let (failure, message) = match failure.message(&self.name) {
+            Ok(message) => (failure, message),
+            Err(OutOfMemory) => (Failure::no_memory(), Vec::new()),
         };
-        self.error = Some(failure);
+        let code = failure.code;
+        (self.error, self.message) = (Some(failure), message);
         code
     }
 
     /// As [`fail`](Self::fail), for a wrong argument.
-    pub(crate) fn refuse(&mut self, code: c_int, text: &str) {
+    pub(crate) fn refuse(&mut self, code: c_int, text: &'static CStr) {
         self.fail(Failure::new(code, text));
     }
 
     fn clear_error(&mut self) {
         self.error = None;
-        self.message = CString::default();
+        self.message = Vec::new();
     }
 
     /// `gzerror`. The text lives until the next call.
-    pub(crate) fn error(&self) -> (c_int, &std::ffi::CStr) {
-        (self.error.as_ref().map_or(Z_OK, |error| error.code), &self.message)
+    pub(crate) fn error(&self) -> (c_int, &CStr) {
+        match &self.error {
+            None => (Z_OK, c""),
+            Some(error) if error.code == Z_MEM_ERROR => (Z_MEM_ERROR, error.text),
+            Some(error) => (error.code, CStr::from_bytes_with_nul(&self.message).unwrap_or_default()),
+        }
     }
 
     /// `gzclearerr`.

@@ -6,6 +6,8 @@ use std::io::Read;
 
 use super::{Failure, GzFile, Side};
 use crate::abi::io::Io;
+use crate::abi::next::OutOfMemory;
+use crate::abi::own::zeroed;
 use crate::abi::{Z_BUF_ERROR, Z_DATA_ERROR, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END, Z_STREAM_ERROR};
 use crate::inflate::Inflate;
 
@@ -33,9 +35,10 @@ pub(super) struct Reader {
     gzip_only: bool,
     stage: Stage,
     inflate: Inflate,
-    /// Bytes of the file not yet decoded: `input[input_at..]`.
+    /// Bytes of the file not yet decoded: `input[input_at..input_end]`.
     input: Vec<u8>,
     input_at: usize,
+    input_end: usize,
     /// Bytes decoded and not yet read: `output[output_at..output_end]`.
     output: Vec<u8>,
     output_at: usize,
@@ -49,14 +52,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(start: u64, gzip_only: bool) -> Self {
+    pub(super) fn new(gzip_only: bool) -> Self {
         Self {
-            start,
+            start: 0,
             gzip_only,
             stage: Stage::Start,
             inflate: Inflate::new(GZIP_WINDOW_BITS),
             input: Vec::new(),
             input_at: 0,
+            input_end: 0,
             output: Vec::new(),
             output_at: 0,
             output_end: 0,
@@ -66,13 +70,18 @@ impl Reader {
         }
     }
 
+    /// Where in the file the first byte is.
+    pub(super) fn begin_at(&mut self, start: u64) {
+        self.start = start;
+    }
+
     pub(super) fn start(&self) -> u64 {
         self.start
     }
 
     /// No buffer is in use yet.
     pub(super) fn is_fresh(&self) -> bool {
-        self.input.capacity() == 0 && self.output.is_empty()
+        self.input.is_empty() && self.output.is_empty()
     }
 
     pub(super) fn at_hand(&mut self) -> &mut [u8] {
@@ -88,15 +97,21 @@ impl Reader {
     }
 
     pub(super) fn unread_len(&self) -> usize {
-        self.input.len() - self.input_at
+        self.input_end - self.input_at
     }
 
     fn unread(&self) -> &[u8] {
-        self.input.get(self.input_at..).unwrap_or_default()
+        self.input.get(self.input_at..self.input_end).unwrap_or_default()
     }
 
     pub(super) fn copies(&self) -> bool {
         self.stage == Stage::Copy
+    }
+
+    /// Bytes as they are, and their end was met: it stays the end, whatever is appended, until gzclearerr or a seek. (As in
+    /// zlib not for gzgets, which looks again.)
+    fn is_at_end(&self) -> bool {
+        self.copies() && self.eof && self.unread_len() == 0
     }
 
     pub(super) fn is_direct(&self) -> bool {
@@ -108,8 +123,8 @@ impl Reader {
     }
 
     pub(super) fn forget_buffers(&mut self) {
-        self.input.clear();
         self.input_at = 0;
+        self.input_end = 0;
         self.output_at = 0;
         self.output_end = 0;
         self.eof = false;
@@ -129,20 +144,24 @@ impl Reader {
     /// Reads from the file until `least` bytes are unread or there are no more. One read(2) where that is enough, so that
     /// a pipe's reader sees what is there.
     fn fill(&mut self, file: &mut File, least: usize, buffer_len: usize) -> Result<(), Failure> {
-        if self.unread_len() == 0 {
-            self.input.clear();
-            self.input_at = 0;
-        }
         while self.unread_len() < least && !self.eof {
-            self.input.drain(..self.input_at);
-            self.input_at = 0;
-            let filled = self.input.len();
             let room = buffer_len.max(least);
-            self.input.try_reserve_exact(room.saturating_sub(filled)).map_err(|_| Failure::no_memory())?;
-            self.input.resize(room, 0);
-            let read = file.read(self.input.get_mut(filled..).unwrap_or_default());
-            self.input.truncate(filled + read.as_ref().copied().unwrap_or(0));
-            self.eof = read.map_err(|error| Failure::of_file(&error))? == 0;
+            if self.input.len() < room {
+                // Once; so that a large buffer costs no more than what comes to lie in it.
+                let mut input = zeroed(room).map_err(|OutOfMemory| Failure::no_memory())?;
+                if let Some(front) = input.get_mut(..self.unread_len()) {
+                    front.copy_from_slice(self.unread());
+                }
+                self.input = input;
+            } else {
+                self.input.copy_within(self.input_at..self.input_end, 0);
+            }
+            self.input_end -= self.input_at;
+            self.input_at = 0;
+            let read = file.read(self.input.get_mut(self.input_end..).unwrap_or_default());
+            let read = read.map_err(|error| Failure::of_file(&error))?;
+            self.input_end += read;
+            self.eof = read == 0;
         }
         Ok(())
     }
@@ -165,8 +184,8 @@ impl Reader {
                     self.stage = Stage::Member;
                 } else {
                     // Padding and other garbage behind the last member: ignored.
-                    self.input.clear();
                     self.input_at = 0;
+                    self.input_end = 0;
                     self.eof = true;
                 }
             }
@@ -205,7 +224,7 @@ impl Reader {
                 Stage::Member => {
                     self.fill(file, 1, buffer_len)?;
                     if self.unread_len() == 0 {
-                        return Err(Failure::new(Z_BUF_ERROR, "unexpected end of file"));
+                        return Err(Failure::new(Z_BUF_ERROR, c"unexpected end of file"));
                     }
                     let produced = self.decode(target)?;
                     if produced != 0 {
@@ -219,10 +238,11 @@ impl Reader {
     /// One call of `inflate` on the unread bytes.
     fn decode(&mut self, target: &mut [u8]) -> Result<usize, Failure> {
         let room = target.len();
-        let mut io = Io::from_slices(self.input.get(self.input_at..).unwrap_or_default(), target);
+        let mut io =
+            Io::from_slices(self.input.get(self.input_at..self.input_end).unwrap_or_default(), target);
         let code = self.inflate.inflate(&mut io, Z_NO_FLUSH).code;
         let (left_in, left_out) = (io.avail_in(), io.avail_out());
-        self.input_at = self.input.len() - left_in;
+        self.input_at = self.input_end - left_in;
         let failure = match code {
             Z_OK | Z_BUF_ERROR => None,
             Z_STREAM_END => {
@@ -230,11 +250,11 @@ impl Reader {
                 None
             }
             Z_DATA_ERROR => {
-                let text = self.inflate.message().unwrap_or("compressed data error");
+                let text = self.inflate.message().unwrap_or(c"compressed data error");
                 Some(Failure::new(Z_DATA_ERROR, text))
             }
             Z_MEM_ERROR => Some(Failure::no_memory()),
-            _ => Some(Failure::new(Z_STREAM_ERROR, "internal error: inflate stream corrupt")),
+            _ => Some(Failure::new(Z_STREAM_ERROR, c"internal error: inflate stream corrupt")),
         };
         match failure {
             Some(failure) if left_out == room => Err(failure),
@@ -250,11 +270,13 @@ impl Reader {
         let mut output = std::mem::take(&mut self.output);
         // zlib's output buffer is twice as long as its input buffer; gzungetc counts on it.
         let len = 2 * buffer_len;
-        let made = if output.try_reserve_exact(len.saturating_sub(output.len())).is_ok() {
-            output.resize(len, 0);
-            self.produce(file, &mut output, buffer_len)
-        } else {
-            Err(Failure::no_memory())
+        if output.len() < len {
+            // Once, as the input buffer.
+            output = zeroed(len).unwrap_or_default();
+        }
+        let made = match output.get_mut(..len) {
+            Some(target) => self.produce(file, target, buffer_len),
+            None => Err(Failure::no_memory()),
         };
         self.output = output;
         self.output_at = 0;
@@ -268,12 +290,18 @@ impl Reader {
         if self.output_at == 0 {
             let held = self.at_hand_len();
             let len = 4 * buffer_len;
-            let missing = len.saturating_sub(self.output.len());
-            if held >= len || self.output.try_reserve_exact(missing).is_err() {
+            if held >= len {
                 return false;
             }
-            self.output.resize(len, 0);
-            self.output.copy_within(..held, len - held);
+            if self.output.len() < len {
+                let Ok(mut output) = zeroed(len) else { return false };
+                if let Some(end) = output.get_mut(len - held..) {
+                    end.copy_from_slice(self.at_hand());
+                }
+                self.output = output;
+            } else {
+                self.output.copy_within(..held, len - held);
+            }
             self.output_at = len - held;
             self.output_end = len;
         }
@@ -328,6 +356,10 @@ impl GzFile {
                 done += len;
                 continue;
             }
+            if reader.is_at_end() {
+                reader.past = true;
+                break;
+            }
             // Large reads are decoded into the caller's own memory.
             let direct = rest.len() >= 2 * buffer_len;
             let made = if direct {
@@ -361,7 +393,7 @@ impl GzFile {
             let Side::Reader(reader) = &mut self.side else { return Ok(()) };
             let held = reader.at_hand_len();
             if held == 0 {
-                if reader.refill(&mut self.file, buffer_len)? == 0 {
+                if reader.is_at_end() || reader.refill(&mut self.file, buffer_len)? == 0 {
                     break;
                 }
                 continue;
@@ -439,7 +471,7 @@ impl GzFile {
         let Side::Reader(reader) = &mut self.side else { return -1 };
         #[expect(clippy::cast_possible_truncation, reason = "a character in an int, as in C")]
         if !reader.push_back(value as u8, buffer_len) {
-            self.fail(Failure::new(Z_DATA_ERROR, "out of room to push characters"));
+            self.fail(Failure::new(Z_DATA_ERROR, c"out of room to push characters"));
             return -1;
         }
         self.position -= 1;

@@ -3,9 +3,12 @@
 use std::ffi::c_int;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
+use std::mem::MaybeUninit;
 
 use super::{FORMAT_BYTES, Failure, GzFile, Mode, Side};
 use crate::abi::io::Io;
+use crate::abi::next::OutOfMemory;
+use crate::abi::own::{try_box, zeroed};
 use crate::abi::{
     Z_BUF_ERROR, Z_DEFLATED, Z_FINISH, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END, Z_STREAM_ERROR,
 };
@@ -119,7 +122,7 @@ impl Writer {
             self.output_end = self.output.len() - left_out;
             match code {
                 Z_STREAM_ERROR => {
-                    return Err(Failure::new(Z_STREAM_ERROR, "internal error: deflate stream corrupt"));
+                    return Err(Failure::new(Z_STREAM_ERROR, c"internal error: deflate stream corrupt"));
                 }
                 Z_MEM_ERROR => return Err(Failure::no_memory()),
                 _ => {}
@@ -136,8 +139,7 @@ impl Writer {
     /// The stream, ready for the next byte.
     fn begin(&mut self, buffer_len: usize) -> Result<(), Failure> {
         if self.output.is_empty() {
-            self.output.try_reserve_exact(buffer_len).map_err(|_| Failure::no_memory())?;
-            self.output.resize(buffer_len, 0);
+            self.output = zeroed(buffer_len).map_err(|OutOfMemory| Failure::no_memory())?;
         }
         match &mut self.stream {
             Some(stream) if self.between_members => stream.reset(),
@@ -145,8 +147,9 @@ impl Writer {
             None => {
                 let parameters = Parameters::new(self.level, Z_DEFLATED, GZIP_WINDOW_BITS, 8, self.strategy);
                 let parameters = parameters
-                    .ok_or_else(|| Failure::new(Z_STREAM_ERROR, "internal error: deflate stream corrupt"))?;
-                self.stream = Some(Box::new(Deflate::new(Core, parameters)));
+                    .ok_or_else(|| Failure::new(Z_STREAM_ERROR, c"internal error: deflate stream corrupt"))?;
+                let stream = try_box(Deflate::new(Core, parameters));
+                self.stream = Some(stream.map_err(|OutOfMemory| Failure::no_memory())?);
             }
         }
         self.between_members = false;
@@ -315,7 +318,7 @@ impl GzFile {
     }
 
     /// Room for `gzprintf`, terminating NUL included. `None`: an error, which is recorded.
-    pub(crate) fn format_room(&mut self) -> Option<&mut [u8]> {
+    pub(crate) fn format_room(&mut self) -> Option<&mut [MaybeUninit<u8>]> {
         let len = self.buffer_bytes.unwrap_or(FORMAT_BYTES);
         let mut prepared = self.do_zeros();
         let buffer_len = self.buffer_len();
@@ -331,19 +334,17 @@ impl GzFile {
             return None;
         }
         let Side::Writer(writer) = &mut self.side else { return None };
-        let start = writer.plain.len();
-        writer.plain.resize(start + len, 0);
-        writer.plain.get_mut(start..)
+        // Not cleared: what is printed is seldom as long as the buffer.
+        writer.plain.spare_capacity_mut().get_mut(..len)
     }
 
-    /// `len` bytes of the last [`format_room`](Self::format_room) were written; a negative or too large `len` means that
-    /// they were not. Returns what `gzprintf` does.
-    pub(crate) fn formatted(&mut self, len: c_int) -> c_int {
+    /// `len` bytes of the last [`format_room`](Self::format_room) were written, and `grow` makes the buffer longer by so many; a
+    /// negative or too large `len` means that they were not. Returns what `gzprintf` does.
+    pub(crate) fn formatted(&mut self, len: c_int, grow: impl FnOnce(&mut Vec<u8>, usize)) -> c_int {
         let room = self.buffer_bytes.unwrap_or(FORMAT_BYTES);
         let Side::Writer(writer) = &mut self.side else { return Z_STREAM_ERROR };
-        let start = writer.plain.len().saturating_sub(room);
         let kept = usize::try_from(len).ok().filter(|&len| len < room).unwrap_or(0);
-        writer.plain.truncate(start + kept);
+        grow(&mut writer.plain, kept);
         self.position += kept as i64;
         c_int::try_from(kept).unwrap_or(0)
     }

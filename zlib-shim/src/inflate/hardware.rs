@@ -65,17 +65,12 @@ pub(super) struct Hardware {
 
 impl Hardware {
     /// A stream at the first byte of its body; `checksum`: of what was delivered so far. `probe`: what software did before.
-    pub(super) fn new(
-        wrapper: Wrapper,
-        checksum: u32,
-        limits: InflateLimits,
-        probe: Option<Box<Probe>>,
-    ) -> Self {
+    pub(super) fn new(wrapper: Wrapper, checksum: u32, limits: InflateLimits, probe: Option<Probe>) -> Self {
         Self {
             limits,
             stream: InflateStream::new(wrapper),
             log: Log::default(),
-            repeated: probe.map(|probe| *probe).unwrap_or_default(),
+            repeated: probe.unwrap_or_default(),
             output: Vec::new(),
             ready: 0..0,
             held: 0,

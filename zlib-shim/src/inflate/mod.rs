@@ -15,6 +15,8 @@ mod rest;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod tests;
 
+#[cfg(feature = "gz")]
+use std::ffi::CStr;
 use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use warpdrive::request::compress::Wrapper;
 
 use crate::abi::io::Io;
 use crate::abi::next::{Inflater, OutOfMemory};
+use crate::abi::own::{copied, try_box};
 use crate::abi::{
     Z_BLOCK, Z_BUF_ERROR, Z_DATA_ERROR, Z_FINISH, Z_MEM_ERROR, Z_NEED_DICT, Z_OK, Z_STREAM_END,
     Z_STREAM_ERROR, Z_TREES,
@@ -44,6 +47,10 @@ pub(crate) struct Inflate<A = Core> {
     mode: Mode,
     /// Over all output delivered. The engine's own lags behind until the stream ends, and callers may look.
     checksum: u32,
+    /// Bits of the window's length, where the header says and has said it.
+    header_bits: Option<u8>,
+    /// `inflateSync` found a place before a header had come: raw, until `inflateReset2`.
+    headerless: bool,
     /// Which checksum; of a stream that takes either header, known with the first byte.
     wrapper: Option<Wrapper>,
     /// False after `inflateSync` and `inflateValidate(0)`: the checksum no longer means anything.
@@ -67,6 +74,8 @@ enum Mode {
     Resumed(Box<Leftover>),
     /// The engine, until the stream is reset.
     Software,
+    /// There was no memory to lead the engine to where the caller is. As in zlib, that is the answer until the stream is reset.
+    Lost,
 }
 
 #[derive(Clone, Default)]
@@ -127,6 +136,8 @@ impl<A: InflateAccelerator> Inflate<A> {
             early: Early::default(),
             mode: Mode::Undecided,
             checksum: 1,
+            header_bits: None,
+            headerless: false,
             wrapper: None,
             checking: true,
             tally: Tally::default(),
@@ -150,7 +161,7 @@ impl<A: InflateAccelerator> Inflate<A> {
             Mode::Undecided | Mode::Software => self.run_software(io, flush),
             Mode::Probe(_) => self.run_probe(io, flush),
             Mode::Hardware(_) => self.run_hardware(io, flush),
-            Mode::Resumed(_) => self.run_resumed(io, flush),
+            Mode::Resumed(_) | Mode::Lost => self.run_resumed(io, flush),
         };
         // A later part of the call does not know what an earlier one did.
         let moved = before != (io.avail_in(), io.avail_out());
@@ -190,13 +201,17 @@ impl<A: InflateAccelerator> Inflate<A> {
             }
         }
         self.early.forget();
-        self.mode = if io.avail_out() >= limits.large {
-            Mode::Hardware(Box::new(Hardware::new(self.wrapper(), self.checksum, limits, None)))
+        let mode = if io.avail_out() >= limits.large {
+            try_box(Hardware::new(self.wrapper(), self.checksum, limits, None)).map(Mode::Hardware)
         } else {
             // What ends before it has shown its length was short, whatever lay behind it.
             self.why = Reason::Small;
-            Mode::Probe(Box::default())
+            try_box(Probe::default()).map(Mode::Probe)
         };
+        match mode {
+            Ok(mode) => self.mode = mode,
+            Err(OutOfMemory) => self.pin(Reason::Busy),
+        }
         None
     }
 
@@ -237,6 +252,9 @@ impl<A: InflateAccelerator> Inflate<A> {
             // No zlib header begins with gzip's first byte.
             let gzip = input.first() == Some(&0x1f);
             self.begin_checksum(if gzip { Wrapper::Gzip } else { Wrapper::Zlib });
+        }
+        if self.header_bits.is_none() && consumed != 0 {
+            self.header_bits = input.first().map(|&first| if first == 0x1f { 15 } else { (first >> 4) + 8 });
         }
         let wrapper = self.wrapper();
         if produced != 0 && self.checking && wrapper != Wrapper::Raw {
@@ -293,8 +311,12 @@ impl<A: InflateAccelerator> Inflate<A> {
                     self.pin(why);
                     return self.run_software(io, flush);
                 }
-                let hardware = Hardware::new(wrapper, checksum, limits, Some(std::mem::take(probe)));
-                self.mode = Mode::Hardware(Box::new(hardware));
+                let hardware = Hardware::new(wrapper, checksum, limits, Some(std::mem::take(&mut **probe)));
+                let Ok(hardware) = try_box(hardware) else {
+                    self.pin(Reason::Busy);
+                    return self.run_software(io, flush);
+                };
+                self.mode = Mode::Hardware(hardware);
                 // What software delivered is delivered once more by the device, and counted there.
                 self.tally = Tally::default();
                 return self.run_hardware(io, flush);
@@ -319,12 +341,19 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// `inflateSync`.
     pub(crate) fn sync(&mut self, io: &mut Io<'_>) -> c_int {
-        self.take_over();
+        if let Err(OutOfMemory) = self.take_over() {
+            return Z_MEM_ERROR;
+        }
         self.settle(io);
-        let code = self.engine().map_or(Z_MEM_ERROR, |engine| engine.sync(io).0);
+        let (code, raw) = self.engine().map_or((Z_MEM_ERROR, false), |engine| engine.sync(io));
         if code == Z_OK {
-            // Found: zlib begins anew, keeps the totals, and checks no more.
+            // Found: zlib begins anew, keeps the totals, and checks no more. (So the engine is kept, and knows that the stream
+            // has become raw.)
             self.checking = false;
+            self.headerless |= raw;
+            if raw {
+                self.wrapper = Some(Wrapper::Raw);
+            }
             self.checksum = self.initial_adler().unwrap_or(self.checksum);
         }
         code
@@ -341,7 +370,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.wake();
         if matches!(self.mode, Mode::Hardware(_) | Mode::Resumed(_)) {
             // The window is kept.
-            self.take_over();
+            let _ = self.take_over();
         }
         self.begin_anew();
         if let Some(engine) = &mut self.engine {
@@ -356,6 +385,8 @@ impl<A: InflateAccelerator> Inflate<A> {
             return Z_STREAM_ERROR;
         }
         self.window_bits = window_bits;
+        self.header_bits = None;
+        self.headerless = false;
         self.checking = true;
         self.begin_anew();
         match &mut self.engine {
@@ -366,30 +397,49 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// `strm->adler` after a reset.
     pub(crate) fn initial_adler(&self) -> Option<u32> {
-        initial_adler(self.window_bits)
+        if self.headerless { None } else { initial_adler(self.window_bits) }
     }
 
     pub(crate) fn set_dictionary(&mut self, dictionary: &[u8]) -> c_int {
-        self.take_over();
+        if let Err(OutOfMemory) = self.take_over() {
+            return Z_MEM_ERROR;
+        }
         self.engine().map_or(Z_MEM_ERROR, |engine| engine.set_dictionary(dictionary))
     }
 
-    /// The last 32 KiB delivered.
-    pub(crate) fn dictionary(&mut self) -> Vec<u8> {
+    /// Most bytes of the stream's window. The engine's has 32 KiB whatever the stream's is (0.6.8), and callers have room for
+    /// no more than what they asked for.
+    fn window_len(&self) -> usize {
+        let bits = match self.window_bits.unsigned_abs() & 15 {
+            0 => self.header_bits.map_or(0, |bits| u32::from(bits).min(15)),
+            bits => bits,
+        };
+        1 << bits
+    }
+
+    /// The last bytes delivered, as many as the window holds.
+    pub(crate) fn dictionary(&mut self) -> Result<Vec<u8>, OutOfMemory> {
         self.wake();
         self.leave_hardware(Reason::Unsupported);
+        if matches!(self.mode, Mode::Lost) {
+            return Err(OutOfMemory);
+        }
         let mut window = Vec::new();
         if let Some(engine) = &mut self.engine {
-            engine.dictionary(&mut window);
+            engine.dictionary(&mut window)?;
         }
         if let Mode::Resumed(leftover) = &self.mode {
             window.truncate(window.len().saturating_sub(leftover.undelivered()));
         }
-        window
+        let excess = window.len().saturating_sub(self.window_len());
+        window.drain(..excess);
+        Ok(window)
     }
 
     pub(crate) fn prime(&mut self, bits: c_int, value: c_int) -> c_int {
-        self.take_over();
+        if let Err(OutOfMemory) = self.take_over() {
+            return Z_MEM_ERROR;
+        }
         self.engine().map_or(Z_MEM_ERROR, |engine| engine.prime(bits, value))
     }
 
@@ -431,13 +481,14 @@ impl<A: InflateAccelerator> Inflate<A> {
     }
 
     /// For a call that changes what the engine does next: nothing but the engine from here on.
-    fn take_over(&mut self) {
+    fn take_over(&mut self) -> Result<(), OutOfMemory> {
         self.wake();
         self.early.forget();
         self.leave_hardware(Reason::Unsupported);
         if matches!(self.mode, Mode::Undecided | Mode::Probe(_)) {
             self.pin(Reason::Unsupported);
         }
+        if matches!(self.mode, Mode::Lost) { Err(OutOfMemory) } else { Ok(()) }
     }
 
     pub(crate) fn copy(&mut self) -> Result<Self, OutOfMemory>
@@ -450,19 +501,23 @@ impl<A: InflateAccelerator> Inflate<A> {
         };
         let mode = match &self.mode {
             Mode::Undecided => Mode::Undecided,
-            Mode::Probe(probe) => Mode::Probe(probe.clone()),
-            Mode::Hardware(hardware) => Mode::Hardware(hardware.clone()),
-            Mode::Resumed(leftover) => Mode::Resumed(leftover.clone()),
+            Mode::Probe(probe) => {
+                let consumed = copied(&probe.consumed)?;
+                Mode::Probe(try_box(Probe { consumed, delivered: probe.delivered })?)
+            }
+            Mode::Hardware(hardware) => Mode::Hardware(try_box(hardware.as_ref().clone())?),
+            Mode::Resumed(leftover) => Mode::Resumed(try_box(leftover.copy()?)?),
             Mode::Software => Mode::Software,
+            Mode::Lost => Mode::Lost,
         };
         let accelerator = self.accelerator.clone();
-        let (early, tally) = (self.early.clone(), self.tally.continued());
+        let (early, tally) = (self.early.copy()?, self.tally.continued());
         Ok(Self { accelerator, engine, early, mode, tally, stopwatch: None, ..*self })
     }
 
     /// Why the last call failed.
     #[cfg(feature = "gz")]
-    pub(crate) fn message(&self) -> Option<&'static str> {
+    pub(crate) fn message(&self) -> Option<&'static CStr> {
         self.engine.as_ref().and_then(Inflater::message_text)
     }
 
@@ -477,8 +532,8 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.tally = Tally::default();
         self.mode = Mode::Undecided;
         self.early.begin();
-        if !self.checking {
-            // A new engine would check.
+        if !self.checking || self.headerless {
+            // A new engine would check, and look for a header.
             self.early.forget();
         }
         self.doubtful = 0;
@@ -487,6 +542,7 @@ impl<A: InflateAccelerator> Inflate<A> {
         self.wrapper = None;
         self.checksum = initial_adler(self.window_bits).unwrap_or(1);
         match self.window_bits {
+            _ if self.headerless => self.begin_checksum(Wrapper::Raw),
             ..0 => self.begin_checksum(Wrapper::Raw),
             0..=15 => self.begin_checksum(Wrapper::Zlib),
             16..=31 => self.begin_checksum(Wrapper::Gzip),

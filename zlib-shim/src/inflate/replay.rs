@@ -13,10 +13,11 @@ use warpdrive::memory::Charge;
 use warpdrive::request::compress::Wrapper;
 
 use super::hardware::Hardware;
-use super::{Inflate, Mode, Progress};
+use super::{Inflate, Mode, Progress, Stopwatch};
 use crate::abi::io::Io;
-use crate::abi::next::Inflater;
-use crate::abi::{Z_BUF_ERROR, Z_DATA_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END};
+use crate::abi::next::{Inflater, OutOfMemory};
+use crate::abi::own::{try_box, zeroed};
+use crate::abi::{Z_BUF_ERROR, Z_DATA_ERROR, Z_MEM_ERROR, Z_NO_FLUSH, Z_OK, Z_STREAM_END};
 use crate::accelerator::InflateAccelerator;
 use crate::pending::Pending;
 use crate::wrapper;
@@ -84,7 +85,7 @@ impl Log {
 }
 
 /// What the engine could not settle with the caller at once.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Leftover {
     /// Plain text made of input that the caller gave away before.
     pending: Pending,
@@ -96,6 +97,10 @@ pub(super) struct Leftover {
 }
 
 impl Leftover {
+    pub(super) fn copy(&self) -> Result<Self, OutOfMemory> {
+        Ok(Self { pending: self.pending.copy()?, held: self.held, broken: self.broken })
+    }
+
     /// Plain text that the engine made and the caller has not.
     pub(super) fn undelivered(&self) -> usize {
         self.pending.len()
@@ -113,6 +118,8 @@ struct Replay<'a> {
     scratch: Vec<u8>,
     /// The engine said that the data are bad, and will say so to the caller.
     refused: bool,
+    /// There was no memory for what the engine made.
+    starved: bool,
     leftover: Leftover,
 }
 
@@ -134,6 +141,10 @@ impl Replay<'_> {
             used += consumed;
             let text = self.scratch.get(..produced).unwrap_or_default();
             if missing == 0 {
+                if self.leftover.pending.reserve(text.len()).is_err() {
+                    self.starved = true;
+                    return (used, false);
+                }
                 self.leftover.pending.queue().extend_from_slice(text);
             } else {
                 self.checksum = wrapper::checksum(self.wrapper, self.checksum, text);
@@ -169,20 +180,22 @@ impl<A: InflateAccelerator> Inflate<A> {
         }
         self.tally.add(hardware.software_part());
         if reason == Reason::Policy && counted {
-            self.stopwatch = Some(Box::default());
+            self.stopwatch = try_box(Stopwatch::default()).ok();
         }
         if reason == Reason::Refused {
             self.doubtful = hardware.asked();
         }
         let (wrapper, checking, delivered) = (self.wrapper(), self.checking, self.checksum);
-        let leftover = match self.engine() {
-            Ok(engine) => replay(engine, &hardware, wrapper, (checking, delivered)),
+        let replayed =
+            self.engine().and_then(|engine| replay(engine, &hardware, wrapper, (checking, delivered)));
+        self.mode = match replayed {
+            Ok(leftover) if leftover.broken || leftover.held != 0 || !leftover.pending.is_empty() => {
+                try_box(leftover).map_or(Mode::Lost, Mode::Resumed)
+            }
+            Ok(_) => Mode::Software,
             // The next call says so.
-            Err(_) => Leftover::default(),
+            Err(OutOfMemory) => Mode::Lost,
         };
-        if leftover.broken || leftover.held != 0 || !leftover.pending.is_empty() {
-            self.mode = Mode::Resumed(Box::new(leftover));
-        }
     }
 
     /// Hands over what replay left, as far as the caller's buffers go. False: some of it is still there.
@@ -209,6 +222,9 @@ impl<A: InflateAccelerator> Inflate<A> {
 
     /// A call on a stream that came back from the device.
     pub(super) fn run_resumed(&mut self, io: &mut Io<'_>, flush: c_int) -> Progress {
+        if matches!(self.mode, Mode::Lost) {
+            return Progress::nothing(Z_MEM_ERROR);
+        }
         let room = io.avail_out();
         let settled = self.settle(io);
         self.tally.add(room - io.avail_out());
@@ -230,15 +246,21 @@ impl<A: InflateAccelerator> Inflate<A> {
 }
 
 /// `seen`: whether checksums are kept, and the one of everything delivered.
-fn replay(engine: &mut Inflater, hardware: &Hardware, wrapper: Wrapper, seen: (bool, u32)) -> Leftover {
+fn replay(
+    engine: &mut Inflater,
+    hardware: &Hardware,
+    wrapper: Wrapper,
+    seen: (bool, u32),
+) -> Result<Leftover, OutOfMemory> {
     let mut replay = Replay {
         engine,
         wrapper,
         made: 0,
         delivered: hardware.delivered,
         checksum: hardware.checksum_before,
-        scratch: vec![0; STEP_BYTES],
+        scratch: zeroed(STEP_BYTES)?,
         refused: false,
+        starved: false,
         leftover: Leftover::default(),
     };
     let mut given_away = hardware.log.len() - hardware.held.min(hardware.log.len());
@@ -262,5 +284,5 @@ fn replay(engine: &mut Inflater, hardware: &Hardware, wrapper: Wrapper, seen: (b
     } else {
         checking && replay.checksum != checksum
     };
-    replay.leftover
+    if replay.starved { Err(OutOfMemory) } else { Ok(replay.leftover) }
 }

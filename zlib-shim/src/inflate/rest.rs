@@ -10,6 +10,7 @@ use warpdrive::memory;
 use super::{Inflate, Mode};
 use crate::abi::io::Io;
 use crate::abi::next::{Inflater, OutOfMemory};
+use crate::abi::own::copied;
 use crate::abi::{Z_BUF_ERROR, Z_NO_FLUSH, Z_OK, Z_SYNC_FLUSH};
 use crate::engines;
 
@@ -19,7 +20,7 @@ const CHEAP_BYTES: usize = 512;
 const MANY_BYTES: usize = 3 << 20;
 
 /// The input of a stream from its beginning, while all that its engine knows follows from it.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Early {
     input: Vec<u8>,
     complete: bool,
@@ -40,11 +41,19 @@ impl Early {
     /// The engine was given `consumed` of `input`.
     pub(super) fn note(&mut self, code: c_int, flush: c_int, input: &[u8], consumed: usize) {
         let plain = matches!(code, Z_OK | Z_BUF_ERROR) && (Z_NO_FLUSH..=Z_SYNC_FLUSH).contains(&flush);
-        if !plain || self.input.len() + consumed > CHEAP_BYTES {
+        // Without memory to remember it, the engine stays.
+        if !plain
+            || self.input.len() + consumed > CHEAP_BYTES
+            || (self.complete && self.input.try_reserve(consumed).is_err())
+        {
             self.forget();
         } else if self.complete {
             self.input.extend_from_slice(input.get(..consumed).unwrap_or_default());
         }
+    }
+
+    pub(super) fn copy(&self) -> Result<Self, OutOfMemory> {
+        Ok(Self { input: copied(&self.input)?, complete: self.complete })
     }
 
     /// Brings a new engine to where the old one was: it had delivered all that it could make of its input.
@@ -143,7 +152,7 @@ mod tests {
                     }
                     assert_eq!(stream.engine.is_none(), at <= CHEAP_BYTES, "{at}");
                     if at % 5 == 0 {
-                        let tail = stream.dictionary();
+                        let tail = stream.dictionary().unwrap();
                         assert!(room[..done].ends_with(&tail) && tail.len() == done.min(32 << 10));
                         assert!(stream.engine.is_some());
                     }

@@ -121,7 +121,7 @@ impl Library for Ours {
                 std::mem::replace(&mut self.stream, copy).end();
             }
             1 => {
-                let window = self.stream.dictionary();
+                let window = self.stream.dictionary().unwrap();
                 // A preset dictionary lies before what was delivered.
                 let last = &delivered[delivered.len().saturating_sub(window.len())..];
                 // Whoever finishes needs no window at the end, and zlib keeps none; behind the last block the engine (0.6.8)

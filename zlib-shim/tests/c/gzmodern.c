@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -29,8 +30,41 @@ static void spill(const void *bytes, size_t len)
         exit(3);
 }
 
+/* Pages touched so far. */
+static long pages(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+/* A large buffer costs what comes to lie in it. */
+static void large_buffers(void)
+{
+    enum { LARGE = 200 << 20, LIMIT = LARGE / 4096 / 8 };
+    static const char *const modes[] = {"wb", "wT"};
+    for (int i = 0; i < 2; i++) {
+        long before = pages();
+        gzFile f = gzopen("modern", modes[i]);
+        MUST(gzbuffer(f, LARGE) == 0);
+        for (int line = 0; line < 200; line++)
+            MUST(gzprintf(f, "line %d\n", line) > 6);
+        MUST(gzclose(f) == Z_OK);
+        f = gzopen("modern", "rb");
+        MUST(gzbuffer(f, LARGE) == 0 && gzgetc(f) == 'l' && gzungetc('x', f) == 'x' && gzungetc('y', f) == 'y');
+        char line[20];
+        MUST(gzgets(f, line, sizeof line) && !strcmp(line, "yxine 0\n"));
+        while (gzgets(f, line, sizeof line))
+            ;
+        MUST(!strcmp(line, "line 199\n") && gzeof(f) && gzclose(f) == Z_OK);
+        must("few pages touched", pages() - before < LIMIT);
+    }
+}
+
 int main(void)
 {
+    large_buffers();
+
     char text[50];
     int n, code;
     /* G: gzip or nothing. */

@@ -574,6 +574,55 @@ static void pipes(void)
     printf("%d errno %d\n", code, errno);
 }
 
+static void append(const void *bytes, size_t len)
+{
+    FILE *file = fopen("grows", "ab");
+    if (!file || fwrite(bytes, 1, len, file) != len || fclose(file))
+        exit(3);
+}
+
+/* A file that grows while it is read: its end stays its end until it is forgotten. */
+static void growing(void)
+{
+    static unsigned char member[1000];
+    z_stream s;
+    memset(&s, 0, sizeof s);
+    deflateInit2(&s, 6, Z_DEFLATED, 31, 8, 0);
+    s.next_in = data;
+    s.avail_in = 500;
+    s.next_out = member;
+    s.avail_out = sizeof member;
+    deflate(&s, Z_FINISH);
+    size_t len = s.total_out;
+    deflateEnd(&s);
+    for (int gzip = 0; gzip < 2; gzip++)
+        for (int way = 0; way < 4; way++) {
+            unlink("grows");
+            append(gzip ? member : data, gzip ? len : 500);
+            gzFile f = gzopen("grows", "rb");
+            printf("growing %d %d", gzip, way);
+            SAY(gzread(f, buffer, 1000));
+            SAY(gzeof(f));
+            append(gzip ? member : data, gzip ? len : 500);
+            SAY(gzread(f, buffer, 100));
+            SAY(gzgetc(f));
+            SAY(gzgets(f, (char *)buffer, 10) != NULL);
+            SAY(gzeof(f));
+            if (way == 1)
+                gzclearerr(f);
+            if (way == 2)
+                SAY(gzseek(f, 0, SEEK_CUR));
+            if (way == 3)
+                SAY(gzungetc('x', f));
+            SAY(gzread(f, buffer, 100));
+            SAY(gzread(f, buffer, 1000));
+            SAY(sum(buffer, 100));
+            printf("\n");
+            state("grown", f);
+            printf("close %d\n", gzclose(f));
+        }
+}
+
 int main(void)
 {
     for (size_t i = 0; i < SIZE; i++)
@@ -584,5 +633,6 @@ int main(void)
     reading();
     damage();
     pipes();
+    growing();
     return 0;
 }

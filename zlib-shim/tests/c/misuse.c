@@ -31,6 +31,9 @@ int main(void)
     len = 10;
     EXPECT(uncompress(NULL, &len, a, 5) == Z_STREAM_ERROR);
 
+    /* No operator, which is what a negative length gives (1.2.13 never returns). */
+    EXPECT(crc32_combine_op(1, 2, 0) == 0 && crc32_combine_op(1, 2, crc32_combine_gen(-1)) == 0);
+
     /* Another zlib's state, in any content. */
     memset(foreign, 0x41, sizeof foreign);
     memset(&s, 0, sizeof s);

@@ -511,6 +511,34 @@ static void dictionaries(void)
     deflateEnd(&s);
 }
 
+/* The window handed out is the stream's, not a longer one: callers have room for no more. */
+static void small_windows(void)
+{
+    static const int bits[][2] = {{-9, -9}, {-12, -12}, {-15, -15}, {9, 9},  {10, 15}, {15, 15}, {9, 0},
+                                  {13, 0},  {15, 0},    {25, 25},   {28, 31}, {11, 32}, {15, 47}, {26, 32}, {26, 16}};
+    for (unsigned i = 0; i < sizeof bits / sizeof *bits; i++) {
+        z_stream s;
+        unsigned len = pack(bits[i][0], 100000), got = 0;
+        for (unsigned out = 400; out < 100000; out = out * 3 + 777) {
+            begin_inflate(&s, bits[i][1], len);
+            s.avail_out = out;
+            SHOW("inflate", inflate(&s, Z_NO_FLUSH));
+            memset(spare, 0xaa, 40000);
+            SHOW("inflateGetDictionary", inflateGetDictionary(&s, spare, &got));
+            printf("windows %d and %d: %u bytes, right %d, nothing behind %d\n", bits[i][0], bits[i][1], got,
+                   !memcmp(spare, plain + out - got, got), got == 40000 || (spare[got] == 0xaa && spare[got + 1] == 0xaa));
+            inflateReset(&s);
+            s.next_in = packed;
+            s.avail_in = len;
+            s.avail_out = out;
+            SHOW("again", inflate(&s, Z_NO_FLUSH));
+            SHOW("inflateGetDictionary", inflateGetDictionary(&s, NULL, &got));
+            printf("%u bytes\n", got);
+            inflateEnd(&s);
+        }
+    }
+}
+
 static void copies(void)
 {
     z_stream s, t;
@@ -543,6 +571,142 @@ static void copies(void)
     SHOW("equal", s.total_out == t.total_out && !memcmp(plain + 50000, spare, 50000) && s.adler == t.adler);
     SHOW("end", inflateEnd(&s));
     SHOW("end", inflateEnd(&t));
+}
+
+/* Streams that end, or are asked to, before there is anything in them. */
+static void empty_ends(void)
+{
+    static const int bits[] = {15, 31, -15, 9, 25, 12}, header[] = {2, 10, 0, 2, 10, 2};
+    for (unsigned i = 0; i < 6; i++)
+        for (int level = 0; level < 10; level += 3) {
+            z_stream s;
+            for (int flush = 0; flush < 6; flush++) {
+                begin_deflate(&s, level, bits[i]);
+                SHOW("flush", deflate(&s, flush));
+                SHOW("data_type", s.data_type);
+                SHOW("finish", deflate(&s, Z_FINISH));
+                SHOW("data_type", s.data_type);
+                deflateEnd(&s);
+            }
+            for (int flush = 0; flush < 6 && header[i]; flush++) {
+                for (int input = 0; input < 2; input++) {
+                    begin_deflate(&s, level, bits[i]);
+                    s.avail_out = header[i];
+                    SHOW("room for the header only, asked to end", deflate(&s, Z_FINISH));
+                    s.avail_out = 0;
+                    SHOW("no room", deflate(&s, Z_FINISH));
+                    s.avail_out = 100;
+                    s.avail_in = input;
+                    SHOW("then", deflate(&s, flush));
+                    SHOW("data_type", s.data_type);
+                    if (flush == Z_FINISH && !input)
+                        printf("adler %lu size %lu\n", s.adler, level ? s.total_out : 0);
+                    SHOW("end", deflateEnd(&s));
+                }
+                begin_deflate(&s, level, bits[i]);
+                s.avail_out = header[i];
+                SHOW("room for the header only", deflate(&s, flush));
+                s.avail_out = 100;
+                SHOW("finish", deflate(&s, Z_FINISH));
+                SHOW("again", deflate(&s, Z_FINISH));
+                SHOW("end", deflateEnd(&s));
+            }
+        }
+}
+
+/* What deflateSetDictionary is given counts as read. */
+static void dictionary_totals(void)
+{
+    static const int bits[] = {15, -15, 31, 9, -9, 12, -12};
+    for (unsigned i = 0; i < 7; i++)
+        for (unsigned len = 0; len < 100000; len = len * 3 + 1) {
+            z_stream s;
+            begin_deflate(&s, 6, bits[i]);
+            SHOW("deflateSetDictionary", deflateSetDictionary(&s, text, len));
+            printf("windowBits %d, %u bytes: total_in %lu\n", bits[i], len, s.total_in);
+            SHOW("deflateSetDictionary again", deflateSetDictionary(&s, text, 100));
+            s.avail_in = 1000;
+            SHOW("sync", deflate(&s, Z_SYNC_FLUSH));
+            SHOW("deflateSetDictionary", deflateSetDictionary(&s, text, len));
+            printf("total_in %lu\n", s.total_in);
+            SHOW("finish", deflate(&s, Z_FINISH));
+            printf("total_in %lu\n", s.total_in);
+            SHOW("end", deflateEnd(&s));
+        }
+}
+
+/* What was said of a stream is not said of the next one. */
+static void messages_after_resets(void)
+{
+    unsigned char bad[] = {7}, other[] = {1, 1, 0, 1, 0};
+    for (int reset = 0; reset < 4; reset++) {
+        z_stream s;
+        begin_inflate(&s, -15, 0);
+        s.next_in = bad;
+        s.avail_in = 1;
+        SHOW("bad", inflate(&s, 0));
+        MESSAGE("message", s);
+        SHOW("again", inflate(&s, 0));
+        MESSAGE("message", s);
+        SHOW("reset", reset == 0   ? inflateResetKeep(&s)
+                      : reset == 1 ? inflateReset(&s)
+                      : reset == 2 ? inflateReset2(&s, -15)
+                                   : inflateEnd(&s) + inflateInit2(&s, -15));
+        MESSAGE("message", s);
+        s.next_in = other;
+        s.avail_in = 1;
+        SHOW("good", inflate(&s, 0));
+        MESSAGE("message", s);
+        s.avail_in = 4;
+        SHOW("bad", inflate(&s, 0));
+        MESSAGE("message", s);
+        inflateEnd(&s);
+    }
+}
+
+/* A stream whose header never came is raw once a place to go on was found, until inflateReset2. */
+static void headerless(void)
+{
+    static const int bits[] = {15, 31, 47, 32, -15, 0};
+    z_stream s;
+    begin_deflate(&s, 6, -15);
+    s.avail_in = 1000;
+    deflate(&s, Z_FULL_FLUSH);
+    unsigned mark = s.total_out;
+    s.avail_in = 1000;
+    deflate(&s, Z_FINISH);
+    unsigned len = s.total_out;
+    deflateEnd(&s);
+    for (unsigned i = 0; i < 6; i++)
+        for (int validated = -1; validated < 2; validated++) {
+            begin_inflate(&s, bits[i], mark);
+            SHOW("inflateSync", inflateSync(&s));
+            printf("windowBits %d adler %lu left %u\n", bits[i], s.adler, s.avail_in);
+            if (validated >= 0)
+                SHOW("inflateValidate", inflateValidate(&s, validated));
+            s.avail_in = len - mark;
+            SHOW("rest", inflate(&s, 0));
+            printf("adler %lu made %lu\n", s.adler, s.total_out);
+            SHOW("plain text", !memcmp(plain, text + 1000, 1000));
+            s.adler = 77;
+            SHOW("inflateReset", inflateReset(&s));
+            printf("adler %lu\n", s.adler);
+            s.next_in = packed;
+            s.avail_in = 20;
+            SHOW("raw still, a little", inflate(&s, 0));
+            s.avail_in = len - 20;
+            s.next_out = plain;
+            s.avail_out = sizeof plain;
+            SHOW("the rest", inflate(&s, 0));
+            printf("adler %lu\n", s.adler);
+            SHOW("inflateReset2", inflateReset2(&s, bits[i]));
+            printf("adler %lu\n", s.adler);
+            s.next_in = packed;
+            s.avail_in = len;
+            SHOW("a header is wanted", inflate(&s, 0));
+            MESSAGE("message", s);
+            inflateEnd(&s);
+        }
 }
 
 static void syncs(void)
@@ -603,6 +767,21 @@ static void one_shots(void)
     SHOW("written", len);
     len = 1000;
     SHOW("compress of NULL, 0", compress(packed, &len, NULL, 0));
+    len = 1000;
+    SHOW("compress of NULL, 5", compress(packed, &len, NULL, 5));
+    len = 1000;
+    SHOW("compress of NULL, 5, level 0", compress2(packed, &len, NULL, 5, 0));
+    len = 1000;
+    SHOW("uncompress of NULL, 0", uncompress(plain, &len, NULL, 0));
+    len = 1000;
+    SHOW("uncompress of NULL, 5", uncompress(plain, &len, NULL, 5));
+    SHOW("written", len);
+    uLong given = 5;
+    len = 1000;
+    SHOW("uncompress2 of NULL, 5", uncompress2(plain, &len, NULL, &given));
+    SHOW("used", given);
+    len = 0;
+    SHOW("uncompress of NULL, 5, no room", uncompress(plain, &len, NULL, 5));
     for (uLong n = 1; n < 1ul << 40; n *= 7)
         printf("compressBound(%lu) %lu deflateBound(NULL) %lu\n", n, compressBound(n), deflateBound(NULL, n));
     for (int mem = 1; mem < 10; mem++)
@@ -727,6 +906,17 @@ static void backs(void)
     SHOW("next_in NULL", s.next_in == NULL);
     SHOW("end", inflateBackEnd(&s));
     SHOW("end again", inflateBackEnd(&s));
+    /* The one kind of stream that may be moved. */
+    z_stream moved;
+    SHOW("inflateBackInit", inflateBackInit(&s, 15, window));
+    moved = s;
+    moved.next_in = NULL;
+    pulled = 0;
+    at = 0;
+    SHOW("moved, inflateBack", inflateBack(&moved, pull, &len, push, &at));
+    SHOW("plain text", at == 200000);
+    SHOW("moved, end", inflateBackEnd(&moved));
+    SHOW("state", moved.state != NULL);
     SHOW("window NULL", inflateBackInit(&s, 15, NULL));
     SHOW("windowBits 7", inflateBackInit(&s, 7, window));
     SHOW("windowBits 16", inflateBackInit(&s, 16, window));
@@ -790,8 +980,13 @@ int main(void)
     inflate_codes(-15);
     damaged();
     dictionaries();
+    small_windows();
     copies();
     syncs();
+    headerless();
+    messages_after_resets();
+    empty_ends();
+    dictionary_totals();
     one_shots();
     checksums();
     allocators();

@@ -655,7 +655,7 @@ impl<'a> Player<'a> {
     }
 
     fn look_at_dictionary(&mut self) {
-        let window = self.stream.dictionary();
+        let window = self.stream.dictionary().unwrap();
         let most = self.history.len().min(1 << self.window_size_bits());
         assert!(self.history.ends_with(&window), "{}: the window at {}", self.name, self.at);
         // zlib.h allows 258 bytes less, the engine's lookahead is 262. What lies before a full flush is told by stock zlib, though nothing may refer to it;
