@@ -13,7 +13,7 @@
 //!
 //! The core knows neither OpenSSL nor zlib: software work arrives from the front doors as functions. Front doors use
 //! one function per operation ([`rsa_private`], [`dh_shared`], [`ecdh`], [`ecdsa_sign`], [`ecx_shared`], [`sm2_sign`] and
-//! their like, [`aes_cbc`], [`deflate`], [`inflate`], [`inflate_piece`]), [`preview`], [`preview_inflate`], [`note_software`] and
+//! their like, [`aes_cbc`], [`deflate`], [`inflate`], [`inflate_piece`]), [`presence`], [`preview`], [`preview_inflate`], [`note_software`] and
 //! [`configuration`]; nothing else here is theirs.
 
 pub mod cancel;
@@ -36,7 +36,7 @@ mod queue;
 
 pub use engine::{
     DeflateInFlight, Outcome, Verdict, begin_deflate, configuration, deflate, inflate, inflate_piece,
-    note_inflate_time, note_software, preview, preview_deflate, preview_inflate,
+    note_inflate_time, note_software, presence, preview, preview_deflate, preview_inflate,
 };
 pub use engine::{
     aes_cbc, dh_public, dh_shared, ec_public, ecdh, ecdsa_sign, ecdsa_verify, ecx_public, ecx_shared,

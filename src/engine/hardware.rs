@@ -99,6 +99,21 @@ impl Core {
         self.preview_of(&Ask::of(algorithm, len_bytes))
     }
 
+    pub(super) fn presence(&self, algorithm: Algorithm) -> Result<(), Reason> {
+        if self.config.policy(algorithm) == Policy::Software {
+            return Ok(());
+        }
+        if self.pool.is_empty() {
+            return Err(Reason::NoDevice);
+        }
+        self.pool.upkeep(Instant::now());
+        match self.pool.presence(Work::of(algorithm)) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Reason::Unsupported),
+            (false, false) => Err(Reason::NoDevice),
+        }
+    }
+
     pub(super) fn preview_of(&self, ask: &Ask) -> Result<(), Reason> {
         if self.pool.is_empty() {
             return self.judge(ask, route::Device::Absent, None);

@@ -64,6 +64,15 @@ pub fn preview(algorithm: Algorithm, len_bytes: usize) -> Result<(), Reason> {
     core().preview(algorithm, len_bytes)
 }
 
+/// Whether there is a device that could do `algorithm` at all: whether preparing a request is worth it. Less than [`preview`]
+/// asks: size, cost, load and health are left to the request. Under the policy `software` it is, so that the request counts.
+/// # Errors
+/// [`Reason::NoDevice`], [`Reason::Unsupported`].
+pub fn presence(algorithm: Algorithm) -> Result<(), Reason> {
+    let _errno = ErrnoKept::new();
+    core().presence(algorithm)
+}
+
 /// Counts work that a front door did in software without building a request (a stream pinned to software, a tail).
 /// `requests`: how many routed requests it stands for, may be 0; `len_bytes`: plain-text bytes.
 pub fn note_software(algorithm: Algorithm, reason: Reason, requests: u64, len_bytes: u64) {

@@ -434,6 +434,17 @@ impl Pool {
         (able, family.count() > 0)
     }
 
+    /// Whether one of the devices can do `work`, and whether there is one of the family at all.
+    pub(crate) fn presence(&self, work: Work) -> (bool, bool) {
+        if !self.any.load(Ordering::Acquire) {
+            return (false, false);
+        }
+        let devices = self.snapshot();
+        let mut family = devices.iter().filter(|device| device.family == work.family()).peekable();
+        let any = family.peek().is_some();
+        (family.any(|device| device.can(work)), any)
+    }
+
     /// A queue of `set`. `patient`: wait while another caller opens the set's first queue. `apart`: open another one rather
     /// than stand in line.
     /// # Errors

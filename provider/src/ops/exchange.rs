@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use warpdrive::request::pkey::{DhPrivateKey, EcPrivateKey, EcPublicKey, EcxPrivateKey};
-use warpdrive::{Algorithm, Outcome, Reason as Why, dh_shared, ecdh, ecx_shared, note_software, preview};
+use warpdrive::{Algorithm, Outcome, Reason as Why, dh_shared, ecdh, ecx_shared, note_software, presence};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
@@ -116,10 +116,7 @@ impl Exchange {
     /// Brings both keys into device layout. An error for whatever the default provider must do, or refuse, itself.
     fn prepare(&mut self, row: Row, key: &Key, peer: &Key, room: usize) -> Result<Prepared, Why> {
         // Reasons that pass, or that only a routed request can learn about, count as yes: the core decides then.
-        if let Err(reason @ (Why::NoDevice | Why::Unsupported)) = preview(row.algorithm, row.secret_len_bytes)
-        {
-            return Err(reason);
-        }
+        presence(row.algorithm)?;
         if room < row.secret_len_bytes || self.may_derive && !self.software.is_plain() {
             return Err(Why::Unsupported);
         }

@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 
-use warpdrive::{Algorithm, Outcome, Reason as Why, Verdict, note_software, preview, rsa_private};
+use warpdrive::{Algorithm, Outcome, Reason as Why, Verdict, note_software, presence, rsa_private};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
@@ -31,10 +31,7 @@ pub(super) fn may_use_device(context: &Context, key: &Key) -> Result<(), Why> {
     if !context.config().rsa_private {
         return Err(Why::Policy);
     }
-    match preview(key.rsa_algorithm(), key.len_bytes()) {
-        Err(reason @ (Why::NoDevice | Why::Unsupported)) => Err(reason),
-        _ => Ok(()),
-    }
+    presence(key.rsa_algorithm())
 }
 
 /// Counts a private operation done in software; one that failed was none.

@@ -81,3 +81,27 @@ fn errno_is_the_caller_s() {
     assert!(!sign(&core, &key(), 1));
     assert_eq!(std::io::Error::last_os_error().raw_os_error(), before);
 }
+
+#[test]
+fn presence_asks_for_no_more_than_a_device_that_can() {
+    let ask = |found: Vec<Found>, toml: &str, algorithm| Lab::new(found).core(toml).presence(algorithm);
+    let rsa = Algorithm::RsaPrivate(2048);
+    assert_eq!(ask(vec![hpre()], "", rsa), Ok(()));
+    assert_eq!(ask(vec![hpre()], "", Algorithm::X25519), Err(Reason::Unsupported));
+    assert_eq!(ask(vec![zip_v2()], "", rsa), Err(Reason::NoDevice));
+    assert_eq!(ask(vec![zip_v2(), hpre()], "", rsa), Ok(()));
+    assert_eq!(ask(vec![], "", rsa), Err(Reason::NoDevice));
+    let lab = Lab::new(vec![]);
+    assert_eq!(
+        lab.core("[policy]\ndefault = \"software\"\n").presence(rsa),
+        Ok(()),
+        "the request is counted"
+    );
+    assert_eq!(lab.inner.looks.load(Ordering::Relaxed), 0, "and nothing looked for");
+    // What comes later is found by those who only ask.
+    let core = lab.core("[queue]\nrediscover-ms = 10\n");
+    assert_eq!(core.presence(rsa), Err(Reason::NoDevice));
+    *lab.inner.found.lock().unwrap() = vec![hpre()];
+    wait_until(|| core.presence(rsa) == Ok(()));
+    assert_eq!(lab.opens(), 0);
+}
