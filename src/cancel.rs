@@ -2,8 +2,8 @@
 //!
 //! `pthread_cancel` ends a thread at its next cancellation point by unwinding its stack in a way of its own: a `catch_unwind`
 //! on the way ends the process. zlib and libcrypto compute and meet no such point; a library that opens files and sleeps in
-//! `poll()` meets many. So every front door holds an [`Uncancelled`], and a cancellation takes effect after the call, where the
-//! host would have met it with the libraries that these stand for.
+//! `poll()` meets many. So every front door that does more than compute holds an [`Uncancelled`], and a cancellation takes
+//! effect after the call, where the host would have met it with the libraries that these stand for.
 #![expect(unsafe_code, reason = "pthread_setcancelstate has no safe interface")]
 
 use std::ffi::c_int;

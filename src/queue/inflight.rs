@@ -226,10 +226,10 @@ impl Flight {
         text: Vec<u8>,
         form: sec::Form,
     ) -> Option<Box<Self>> {
-        let (key, iv) = (Arc::clone(key.material()), Region::copy(iv, false)?);
         let len = text.len();
-        // Only plain text is a secret.
+        // Only plain text is a secret. First of all, so that it is erased if there is no memory for the rest.
         let text = Region::of(text, direction == Direction::Encrypt);
+        let (key, iv) = (Arc::clone(key.material()), Region::copy(iv, false)?);
         let answer = Region::zeroed(len, direction == Direction::Decrypt)?;
         let operation = Operation::AesCbc { form, direction, key, iv };
         Some(Self::new(operation, Input::Owned(text), Output::Owned(answer)))

@@ -33,13 +33,7 @@ pub(crate) fn before_submission_doorbell() {
 /// Loads before, loads after: `dmb oshld`.
 #[inline]
 pub(crate) fn after_phase() {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as in `before_submission_doorbell`.
-    unsafe {
-        core::arch::asm!("dmb oshld", options(nostack, preserves_flags));
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    core::sync::atomic::fence(core::sync::atomic::Ordering::Acquire);
+    loads_before_loads();
 }
 
 /// Between copying a completed descriptor and reading the status word that tells whether it may be believed.
@@ -48,6 +42,11 @@ pub(crate) fn after_phase() {
 /// of bytes that a faulty device wrote in between that all was well.
 #[inline]
 pub(crate) fn after_copy() {
+    loads_before_loads();
+}
+
+#[inline]
+fn loads_before_loads() {
     #[cfg(target_arch = "aarch64")]
     // SAFETY: as in `before_submission_doorbell`.
     unsafe {
